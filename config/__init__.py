@@ -1,0 +1,1 @@
+"""The ground: settings, services, server, and the lowest layer that views share."""

@@ -1,0 +1,63 @@
+"""Everything that Ratify reads from its environment, typed and with its default, in one place."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+import environ
+
+from config.embedded import postgres, valkey
+
+BASE = Path(__file__).resolve().parent.parent
+ENV = environ.Env()
+
+VAR = Path(ENV.str("RATIFY_VAR", default=str(BASE / "var"))).absolute()
+DEBUG: bool = ENV.bool("DEBUG", default=False)
+ALLOWED_HOSTS: list[str] = ENV.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1"])
+HTTPS: bool = ENV.bool("HTTPS", default=False)
+HASHED_STATIC: bool = ENV.bool("HASHED_STATIC", default=False)
+LOG_JSON: bool = ENV.bool("LOG_JSON", default=False)
+PORT: int = ENV.int("PORT", default=8000)
+MODEL: str = ENV.str("MODEL", default="")
+ENGINE_DEVICE: str = ENV.str("ENGINE_DEVICE", default="auto")
+
+
+def database() -> dict[str, Any]:
+    """The default database: `DATABASE_URL`, or the embedded server, which starts on first connection."""
+    # Web threads and workers live long, so each keeps its connection; a dead one is noticed before use.
+    lasting = {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
+    if "DATABASE_URL" in ENV.ENVIRON:
+        return {**ENV.db_url("DATABASE_URL"), **lasting}
+    return {
+        "ENGINE": "config.postgresql",
+        "NAME": postgres.DATABASE,
+        "USER": postgres.SUPERUSER,
+        "HOST": str(postgres.socket_folder(VAR)),
+        **lasting,
+    }
+
+
+def broker_url() -> str:
+    """`BROKER_URL`, or the socket of the embedded broker."""
+    return ENV.str("BROKER_URL", default="") or valkey.url(VAR)
+
+
+def secret_key() -> str:
+    """`SECRET_KEY`, or a key made once and kept in `var/secret_key`, readable by its owner only."""
+    given = ENV.str("SECRET_KEY", default="")
+    if given:
+        return given
+    file = VAR / "secret_key"
+    if not file.exists():
+        VAR.mkdir(parents=True, exist_ok=True)
+        draft = VAR / f"secret_key.{os.getpid()}"
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(50))
+        try:
+            file.hardlink_to(draft)  # of two processes at once, the first to link wins
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return file.read_text()
