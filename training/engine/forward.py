@@ -1,0 +1,193 @@
+"""Forward passes over rows of token ids: a prefix that several rows share is computed once.
+
+Rows that begin alike (clause, examples, then a request) form a group. The group's prefix runs as one row, its keys
+and values are shared by the rest of each row, and rows of all groups then meet in one left-padded batch. Positions
+are counted per row, so a row's result does not depend on its batch beyond floating-point rounding.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+
+from training.engine.model import LanguageModel
+
+SHORTEST_SHARED_PREFIX = 24
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows (by index) whose first `prefix` tokens are the same."""
+
+    rows: tuple[int, ...]
+    prefix: int
+
+
+@dataclass
+class Prefilled:
+    """A batch after its prompts: `cache` for going on, `mask` [rows, length], `positions` [rows] of the next token,
+    `logits` [rows, vocabulary] for it."""
+
+    cache: Cache
+    mask: Tensor
+    positions: Tensor
+    logits: Tensor
+
+
+class ReservedLayer(DynamicLayer):
+    """Keys and values in a buffer of full length, so that a new token is written and nothing is copied."""
+
+    def __init__(self, keys: Tensor, values: Tensor, used: int) -> None:
+        super().__init__()
+        self.key_buffer, self.value_buffer, self.used = keys, values, used
+        self.dtype, self.device, self.is_initialized = keys.dtype, keys.device, True
+        self._view()
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kw: Any
+    ) -> tuple[Tensor, Tensor]:
+        start, self.used = self.used, self.used + key_states.shape[-2]
+        self.key_buffer[:, :, start : self.used] = key_states
+        self.value_buffer[:, :, start : self.used] = value_states
+        self._view()
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        self.key_buffer, self.value_buffer = self.key_buffer[indices], self.value_buffer[indices]
+        self._view()
+
+    def _view(self) -> None:
+        self.keys = self.key_buffer[:, :, : self.used]
+        self.values = self.value_buffer[:, :, : self.used]
+
+
+@contextmanager
+def inference(lm: LanguageModel) -> Iterator[None]:
+    """Evaluation mode without gradients; a model under training goes back to training afterwards."""
+    training = lm.model.training
+    lm.model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        lm.model.train(training)
+
+
+def share_prefixes(rows: Sequence[Sequence[int]], limits: Sequence[int] | None = None) -> list[Group]:
+    """Partition rows into groups with a common prefix, long rows first.
+
+    `limits[i]` is the most tokens of row i that may be in a prefix (default: all but its last token).
+    """
+    limits = limits or [len(row) - 1 for row in rows]
+    groups: list[Group] = []
+    members: list[int] = []
+    prefix = 0
+    for index in sorted(range(len(rows)), key=lambda i: rows[i]):
+        if members:
+            shared = min(prefix, limits[index], _common_length(rows[members[0]], rows[index]))
+            # A much shorter prefix would make the rows already gathered pay for the newcomer.
+            if shared >= max(SHORTEST_SHARED_PREFIX, prefix // 2 if len(members) > 1 else 0):
+                members.append(index)
+                prefix = shared
+                continue
+            groups.append(Group(tuple(members), prefix if len(members) > 1 else 0))
+        members, prefix = [index], limits[index]
+    if members:
+        groups.append(Group(tuple(members), prefix if len(members) > 1 else 0))
+    return sorted(groups, key=lambda group: -max(len(rows[i]) for i in group.rows))
+
+
+def batches(rows: Sequence[Sequence[int]], batch_size: int) -> Iterator[list[int]]:
+    """Row indices in batches: rows that share a prefix together, then by length, longest first."""
+    order = [i for group in share_prefixes(rows) for i in sorted(group.rows, key=lambda i: -len(rows[i]))]
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
+
+
+def prefill(lm: LanguageModel, rows: Sequence[Sequence[int]], *, reserve: int) -> Prefilled:
+    """Run non-empty rows through the model, leaving room for `reserve` further tokens each."""
+    groups = _join_lonely(share_prefixes(rows))
+    passes = [(group, *run_group(lm, [rows[i] for i in group.rows], group.prefix)) for group in groups]
+    length = max(mask.shape[1] for _, _, _, mask in passes)
+    cache = Cache(layers=[])
+    order = torch.tensor([i for group in groups for i in group.rows], device=lm.device).argsort()
+    for layers in zip(*(cache.layers for _, _, cache, _ in passes), strict=True):
+        keys = _aligned([layer.keys for layer in layers], length, reserve)
+        values = _aligned([layer.values for layer in layers], length, reserve)
+        cache.layers.append(ReservedLayer(keys[order], values[order], length))
+    masks = [torch.nn.functional.pad(mask, (length - mask.shape[1], 0)) for _, _, _, mask in passes]
+    mask = torch.cat(masks)[order]
+    logits = torch.cat([logits[:, -1] for _, logits, _, _ in passes])[order]
+    return Prefilled(cache, mask, mask.sum(1), logits)
+
+
+def step(lm: LanguageModel, state: Prefilled, tokens: Tensor) -> None:
+    """Feed one token per row ([rows]) and move `state` on."""
+    state.mask = torch.nn.functional.pad(state.mask, (0, 1), value=1)
+    output = lm.model(
+        input_ids=tokens[:, None],
+        attention_mask=state.mask,
+        position_ids=state.positions[:, None],
+        past_key_values=state.cache,
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    state.logits, state.positions = output.logits[:, -1], state.positions + 1
+
+
+def run_group(
+    lm: LanguageModel, rows: Sequence[Sequence[int]], prefix: int, *, keep: int = 1
+) -> tuple[Tensor, DynamicCache, Tensor]:
+    """Logits of the last `keep` positions [rows, keep, vocabulary], the cache, and the mask [rows, length]."""
+    cache = DynamicCache(config=lm.model.config)
+    tails = [row[prefix:] for row in rows]
+    width = max(len(tail) for tail in tails)
+    ids = torch.tensor([[0] * (width - len(tail)) + list(tail) for tail in tails], device=lm.device)
+    mask = torch.tensor(
+        [[1] * prefix + [0] * (width - len(t)) + [1] * len(t) for t in tails], device=lm.device
+    )
+    if prefix:
+        shared = torch.tensor([list(rows[0][:prefix])], device=lm.device)
+        lm.model(input_ids=shared, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        for layer in cache.layers:
+            layer.keys = layer.keys.expand(len(rows), -1, -1, -1)
+            layer.values = layer.values.expand(len(rows), -1, -1, -1)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)[:, prefix:]
+    output = lm.model(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=positions,
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=keep,
+    )
+    return output.logits, cache, mask
+
+
+def _join_lonely(groups: list[Group]) -> list[Group]:
+    """Rows that share no prefix run together as one padded group."""
+    lonely = tuple(i for group in groups if not group.prefix for i in group.rows)
+    shared = [group for group in groups if group.prefix]
+    return [*shared, Group(lonely, 0)] if lonely else shared
+
+
+def _aligned(parts: Sequence[Tensor], length: int, reserve: int) -> Tensor:
+    """Stack [rows, heads, n, size] parts into one buffer, each ending at `length`, with `reserve` free places."""
+    rows, first = sum(part.shape[0] for part in parts), parts[0]
+    buffer = first.new_zeros(rows, first.shape[1], length + reserve, first.shape[3])
+    start = 0
+    for part in parts:
+        buffer[start : start + part.shape[0], :, length - part.shape[2] : length] = part
+        start += part.shape[0]
+    return buffer
+
+
+def _common_length(left: Sequence[int], right: Sequence[int]) -> int:
+    for index, (one, other) in enumerate(zip(left, right, strict=False)):
+        if one != other:
+            return index
+    return min(len(left), len(right))
