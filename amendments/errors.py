@@ -1,0 +1,35 @@
+"""What can be refused when the law is changed. The text of each error is a sentence for the person."""
+
+from amendments.models import Amendment
+from constitution.errors import NotAllowed, Refused
+
+
+class RoleMissing(NotAllowed):
+    """Only reviewers decide."""
+
+
+class OwnProposal(NotAllowed):
+    """Nobody decides on what they proposed."""
+
+
+class AlreadyDecided(Refused):
+    """Somebody was faster. Says who, when and what came of it."""
+
+    def __init__(self, amendment: Amendment) -> None:
+        who = amendment.decided_by or "The system"
+        when = f"{amendment.decided_at:%H:%M} UTC on {amendment.decided_at:%-d %B}"
+        result = f"it is {amendment.version} now" if amendment.version_id else "nothing was published"
+        super().__init__(f"{who} has {amendment.state} this proposal at {when}; {result}.")
+
+
+class ContentMoved(Refused):
+    """The text was edited after the person loaded it: a vote would have gone to words they have not seen."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This proposal was edited after you opened it, so nothing was decided. Read what it says now, then decide."
+        )
+
+
+class NothingToChange(Refused):
+    """The edited text is the one that the constitution already has."""

@@ -1,0 +1,70 @@
+"""The law as values: clauses and their decided examples, checked where they enter, without a database."""
+
+import re
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from constitution.digests import digest
+
+Dimension = Literal["region", "industry", "regulation", "audience"]
+DIMENSIONS: tuple[Dimension, ...] = ("region", "industry", "regulation", "audience")
+Tier = Literal[1, 2, 3]
+Expectation = Literal["decline", "help", "style"]
+
+# Everything below U+0020 but tab and newline, DEL and the C1 block, and the marks that reverse the order of a line:
+# none belongs in a law, and each can make a reader see another text than the one that is stored.
+HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff]")
+
+
+def _plain(text: str) -> str:
+    """Refuse hidden characters, strip the ends; raises ValueError with the offending code point."""
+    if found := HIDDEN.search(text):
+        raise ValueError(f"contains the hidden character U+{ord(found[0]):04X}; remove it")
+    return text.strip()
+
+
+Line = Annotated[str, AfterValidator(_plain), Field(min_length=1, max_length=200)]
+Prose = Annotated[str, AfterValidator(_plain), Field(min_length=1, max_length=4000)]
+PrincipleId = Annotated[str, Field(pattern=r"^[A-Z]-[0-9]{2,3}$")]
+Scope = dict[Dimension, tuple[Line, ...]]
+
+
+class Value(BaseModel):
+    """An immutable value that refuses fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Example(Value):
+    """A decided example: a request, the right response and a wrong one. `expects` says what the right one does."""
+
+    request: Prose
+    expects: Expectation
+    right: Prose
+    wrong: Prose
+
+
+class ClauseText(Value):
+    """One wording of a principle: all that a clause says, and nothing of when or by whom."""
+
+    principle: PrincipleId
+    tier: Tier
+    title: Line
+    text: Prose
+    scope: Scope = {}
+    examples: tuple[Example, ...] = ()
+
+    @model_validator(mode="after")
+    def _universal_means_everywhere(self) -> "ClauseText":
+        if self.tier == 1 and self.scope:
+            raise ValueError("a universal clause holds everywhere: it cannot have a scope")
+        if any(not values for values in self.scope.values()):
+            raise ValueError("a scope names at least one value for each of its dimensions")
+        return self
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the content; equal wordings have equal digests."""
+        return digest(self.model_dump(mode="json"))
