@@ -1,0 +1,48 @@
+"""The tables that say what can become of a round and of a reading of the scenarios.
+
+Claims, and leases that lapse, are bookkeeping: they count up `attempt` and leave no ledger entry, so that the ledger
+of a round that was killed and taken up again is that of one that ran straight through.
+"""
+
+from constitution.state_table import Move, StateTable
+
+QUEUED = "queued"
+RUNNING = "running"
+PAUSED = "paused"
+DONE = "done"
+FAILED = "failed"
+ABORTED = "aborted"
+
+ROUND = StateTable(
+    name="round",
+    initial=QUEUED,
+    moves=(
+        Move(QUEUED, RUNNING, "gpu worker", "round claimed"),
+        Move(RUNNING, QUEUED, "coordinator", "round lease lapsed"),
+        Move(RUNNING, DONE, "gpu worker", "round finished"),
+        Move(RUNNING, FAILED, "gpu worker", "round failed"),
+        Move(RUNNING, PAUSED, "gpu worker", "round paused"),
+        Move(PAUSED, QUEUED, "overseer", "round resumed"),
+        Move(PAUSED, ABORTED, "overseer", "round aborted"),
+        Move(QUEUED, ABORTED, "overseer or operator", "round aborted"),
+        Move(RUNNING, ABORTED, "overseer or operator", "round aborted"),
+        Move(FAILED, QUEUED, "operator", "round retried"),
+        Move(FAILED, ABORTED, "overseer or operator", "round aborted"),
+    ),
+)
+# A round that failed can be retried, so it still covers its version.
+LIVE_ROUNDS = tuple(state for state in ROUND.states if state in ROUND.live)
+# Work that goes on, or will, without anybody's decision.
+MOVING = frozenset({QUEUED, RUNNING})
+
+SURFACING = StateTable(
+    name="surfacing run",
+    initial=QUEUED,
+    moves=(
+        Move(QUEUED, RUNNING, "gpu worker", "surfacing claimed"),
+        Move(RUNNING, QUEUED, "coordinator", "surfacing lease lapsed"),
+        Move(RUNNING, DONE, "gpu worker", "surfacing finished"),
+        Move(RUNNING, FAILED, "gpu worker", "surfacing failed"),
+        Move(FAILED, QUEUED, "operator", "surfacing retried"),
+    ),
+)
