@@ -39,7 +39,7 @@ def publish(*, base: Version | None, clauses: Sequence[ClauseText], title: str, 
     version_digest = digest([clause.digest for clause in clauses])
     _check_set(clauses, version_digest, head)
     number = head.number + 1 if head else 1
-    rows = [_clause_row(clause) for clause in clauses]
+    rows = _clause_rows(clauses)
     VersionClause.objects.bulk_create(
         VersionClause(version_id=number, clause=row, principle_id=row.principle_id, position=position)
         for position, row in enumerate(rows, start=1)
@@ -68,11 +68,16 @@ def _check_set(clauses: Sequence[ClauseText], version_digest: str, head: Version
         raise Refused(f"Nothing would change: {head} says exactly this.")
 
 
-def _clause_row(clause: ClauseText) -> Clause:
-    """The row for a wording, written once however many versions carry it."""
-    Principle.objects.get_or_create(id=clause.principle)
+def _clause_rows(clauses: Sequence[ClauseText]) -> list[Clause]:
+    """The row for each wording, written once however many versions carry it. A constant number of queries."""
+    Principle.objects.bulk_create((Principle(id=clause.principle) for clause in clauses), ignore_conflicts=True)
+    digests = [clause.digest for clause in clauses]
+    known = Clause.objects.in_bulk(digests, field_name="digest")
+    Clause.objects.bulk_create(_row(clause) for clause in clauses if clause.digest not in known)
+    rows = Clause.objects.in_bulk(digests, field_name="digest")
+    return [rows[found] for found in digests]
+
+
+def _row(clause: ClauseText) -> Clause:
     content = clause.model_dump(mode="json")
-    row, _ = Clause.objects.get_or_create(
-        digest=clause.digest, defaults={**content, "principle_id": content.pop("principle")}
-    )
-    return row
+    return Clause(principle_id=content.pop("principle"), digest=clause.digest, **content)

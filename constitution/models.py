@@ -118,7 +118,7 @@ class VersionQuerySet(models.QuerySet["Version"]):
 
 
 class Version(models.Model):
-    """A published constitution. Immutable, and so is its set of clauses: they are written first, this row seals them."""
+    """A published constitution. Immutable, as its set of clauses is: they are written first, this row seals them."""
 
     number = models.PositiveIntegerField(primary_key=True)
     parent = models.OneToOneField("self", null=True, on_delete=models.PROTECT, related_name="child")

@@ -1,0 +1,45 @@
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from amendments.scenarios import Report, import_file
+from constitution.errors import BadFile
+
+SHOWN = 20
+
+
+class Command(BaseCommand):
+    help = (
+        "Add the requests of FILE to the scenarios that surfacing reads: JSON lines "
+        "(prompt, and if known label, principle, context, pair), or the csv of XSTest, HarmBench or AdvBench."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--held-out", action="store_true", help="for evaluation only: nothing trains on them")
+
+    def handle(self, *, file: Path, held_out: bool, **options: Any) -> None:
+        try:
+            report = import_file(file, by="import_edge_cases", held_out=held_out)
+        except BadFile as error:
+            raise CommandError(f"{error} Nothing was added.") from error
+        self._print(report)
+
+    def _print(self, report: Report) -> None:
+        self.stdout.write(f"Read as {report.format}.")
+        self.stdout.write(f"{report.accepted:>8,} accepted")
+        self.stdout.write(f"{len(report.duplicates):>8,} duplicate{_lines(report.duplicates)}")
+        self.stdout.write(f"{len(report.refusals):>8,} refused")
+        for refusal in report.refusals[:SHOWN]:
+            self.stdout.write(f"         line {refusal.line}: {refusal.reason}")
+        if len(report.refusals) > SHOWN:
+            self.stdout.write(f"         and {len(report.refusals) - SHOWN:,} more")
+
+
+def _lines(numbers: list[int]) -> str:
+    if not numbers:
+        return ""
+    more = ", …" if len(numbers) > SHOWN else ""
+    return f" (lines {', '.join(map(str, numbers[:SHOWN]))}{more})"

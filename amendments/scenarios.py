@@ -1,0 +1,220 @@
+"""Scenarios as they come in: from our own file of contrast twins and from public formats. Streaming, all or nothing."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import yaml
+from django.db import transaction
+from pydantic import Field, ValidationError
+
+from amendments.models import Label, Scenario
+from constitution import ledger
+from constitution.digests import digest
+from constitution.errors import BadFile
+from constitution.texts import Dimension, Line, PrincipleId, Prose, Value
+
+BATCH = 500
+XSTEST_LABELS = {"safe": Label.BENIGN, "unsafe": Label.HARMFUL}
+
+
+class ScenarioText(Value):
+    """A scenario as a value. Two with the same words, whatever their case and spacing, are the same scenario."""
+
+    prompt: Prose
+    label: Label = Label.UNKNOWN
+    pair: str = Field(default="", max_length=60)
+    principle: PrincipleId | None = None
+    context: dict[Dimension, Line] = {}
+    held_out: bool = False
+
+    @property
+    def digest(self) -> str:
+        return digest(" ".join(self.prompt.casefold().split()))
+
+
+class TwinsText(Value):
+    """A harmful request and a benign one that looks alike."""
+
+    pair: str = Field(min_length=1, max_length=60)
+    principle: PrincipleId
+    context: dict[Dimension, Line] = {}
+    held_out: bool
+    harmful: Prose
+    benign: Prose
+
+    def scenarios(self) -> list[ScenarioText]:
+        shared = self.model_dump(exclude={"harmful", "benign"})
+        return [
+            ScenarioText(prompt=self.harmful, label=Label.HARMFUL, **shared),
+            ScenarioText(prompt=self.benign, label=Label.BENIGN, **shared),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A row that was not taken, and why."""
+
+    line: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of each row of a file."""
+
+    format: str
+    accepted: int = 0
+    duplicates: list[int] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+
+
+Row = tuple[int, dict[str, Any]]
+Rows = Iterator[Row]
+
+
+@transaction.atomic
+def import_file(path: Path, *, by: ledger.Actor, held_out: bool = False) -> Report:
+    """Add the scenarios of a file: JSON lines, or the csv of XSTest, HarmBench or AdvBench.
+
+    Rows are read as they are stored, so that memory does not grow with the file. A row that cannot be used is
+    reported with its line and the others are kept; a file that cannot be read raises BadFile and changes nothing.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            name, rows = _reader(path, stream)
+            report = _store(name, rows, source=path.name, held_out=held_out)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BadFile(f"{path.name} cannot be read as text: {error}") from error
+    _record(report, source=path.name, by=by)
+    return report
+
+
+@transaction.atomic
+def import_twins(path: Path, *, by: ledger.Actor) -> Report:
+    """Add the contrast twins of a YAML file of ours. Raises BadFile where one of them is wrong: then none is added."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        twins = [TwinsText.model_validate(pair) for pair in content["scenarios"]]
+    except (yaml.YAMLError, ValidationError, TypeError, KeyError, OSError) as error:
+        raise BadFile(f"{path.name}: {error}") from error
+    rows = ((number, text.model_dump()) for number, pair in enumerate(twins, start=1) for text in pair.scenarios())
+    report = _store("twins", rows, source=path.name, held_out=False)
+    _record(report, source=path.name, by=by)
+    return report
+
+
+def _record(report: Report, *, source: str, by: ledger.Actor) -> None:
+    if not report.accepted:
+        return
+    counts = {
+        "accepted": report.accepted,
+        "duplicate": len(report.duplicates),
+        "refused": len(report.refusals),
+    }
+    ledger.append(action="scenarios added", by=by, subject=f"file:{source}"[:100], detail=counts)
+
+
+def _store(name: str, rows: Rows, *, source: str, held_out: bool) -> Report:
+    report = Report(format=name)
+    while batch := list(islice(rows, BATCH)):
+        _store_batch(_checked(batch, report, held_out=held_out), report, source=source)
+    report.duplicates.sort()
+    return report
+
+
+def _checked(batch: list[Row], report: Report, *, held_out: bool) -> dict[str, tuple[int, ScenarioText]]:
+    """The usable rows of a batch by digest; the others go into the report."""
+    found: dict[str, tuple[int, ScenarioText]] = {}
+    for line, content in batch:
+        try:
+            text = ScenarioText.model_validate({"held_out": held_out, **content})
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            report.refusals.append(Refusal(line, f"{'.'.join(map(str, first['loc'])) or 'row'}: {first['msg']}"))
+            continue
+        if text.digest in found:
+            report.duplicates.append(line)
+            continue
+        found[text.digest] = (line, text)
+    return found
+
+
+def _store_batch(found: dict[str, tuple[int, ScenarioText]], report: Report, *, source: str) -> None:
+    known = set(Scenario.objects.filter(digest__in=found).values_list("digest", flat=True))
+    report.duplicates += [line for key, (line, _) in found.items() if key in known]
+    fresh = [_row(text, source) for key, (_, text) in found.items() if key not in known]
+    report.accepted += len(Scenario.objects.bulk_create(fresh))
+
+
+def _row(text: ScenarioText, source: str) -> Scenario:
+    content = text.model_dump(mode="json")
+    settled_by = content.pop("principle") or ""
+    return Scenario(digest=text.digest, settled_by=settled_by, source=source[:200], **content)
+
+
+def _reader(path: Path, stream: Any) -> tuple[str, Rows]:
+    """Tell the format by what the file looks like; raises BadFile where it looks like none."""
+    if path.suffix in {".jsonl", ".ndjson"}:
+        return "JSON lines", _json_lines(stream)
+    if path.suffix != ".csv":
+        raise BadFile(f"{path.name}: a .csv or a .jsonl file is expected.")
+    reader = csv.reader(stream, strict=True)
+    header = next(reader, None)
+    if not header:
+        raise BadFile(f"{path.name} is empty.")
+    columns = {name.strip().casefold(): place for place, name in enumerate(header)}
+    for name, needed, read in CSV_FORMATS:
+        if needed <= columns.keys():
+            return name, _csv_rows(reader, columns, read)
+    if len(header) == 1:
+        return "AdvBench", _one_column(header, reader)
+    raise BadFile(f"{path.name}: the columns {', '.join(header)[:200]} are those of no format that is known here.")
+
+
+def _json_lines(stream: Any) -> Rows:
+    for number, line in enumerate(stream, start=1):
+        if not line.strip():
+            continue
+        try:
+            content = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise BadFile(f"Line {number} is not JSON: {error.msg}.") from error
+        yield number, content if isinstance(content, dict) else {"prompt": None}
+
+
+def _csv_rows(reader: Any, columns: dict[str, int], read: Callable[[dict[str, str]], dict[str, Any]]) -> Rows:
+    for cells in reader:
+        row = {name: cells[place] if place < len(cells) else "" for name, place in columns.items()}
+        yield reader.line_num, read(row)
+
+
+def _one_column(header: list[str], reader: Any) -> Rows:
+    """AdvBench as it is passed around: one harmful request a line and no header."""
+    yield 1, {"prompt": header[0], "label": Label.HARMFUL}
+    for cells in reader:
+        yield reader.line_num, {"prompt": cells[0] if cells else "", "label": Label.HARMFUL}
+
+
+def _xstest(row: dict[str, str]) -> dict[str, Any]:
+    return {"prompt": row["prompt"], "label": XSTEST_LABELS.get(row["label"], row["label"])}
+
+
+def _harmbench(row: dict[str, str]) -> dict[str, Any]:
+    parts = [row.get("contextstring", ""), row["behavior"]]
+    return {"prompt": "\n\n".join(part for part in parts if part), "label": Label.HARMFUL}
+
+
+def _advbench(row: dict[str, str]) -> dict[str, Any]:
+    return {"prompt": row["goal"], "label": Label.HARMFUL}
+
+
+CSV_FORMATS: tuple[tuple[str, set[str], Callable[[dict[str, str]], dict[str, Any]]], ...] = (
+    ("XSTest", {"prompt", "label", "type"}, _xstest),
+    ("HarmBench", {"behavior", "semanticcategory"}, _harmbench),
+    ("AdvBench", {"goal"}, _advbench),
+)
