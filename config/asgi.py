@@ -8,9 +8,9 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from a2wsgi import WSGIMiddleware  # noqa: E402
+from a2wsgi import WSGIMiddleware
 
-from config.wsgi import application as pages  # noqa: E402
+from config.wsgi import application as pages
 
 PAGE_THREADS = 16
 

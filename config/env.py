@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-import environ
+import environ  # type: ignore[import-untyped]
 
 from config.embedded import postgres, valkey
 
@@ -18,6 +18,7 @@ ALLOWED_HOSTS: list[str] = ENV.list("ALLOWED_HOSTS", default=["localhost", "127.
 HTTPS: bool = ENV.bool("HTTPS", default=False)
 HASHED_STATIC: bool = ENV.bool("HASHED_STATIC", default=False)
 LOG_JSON: bool = ENV.bool("LOG_JSON", default=False)
+HOST: str = ENV.str("HOST", default="127.0.0.1")
 PORT: int = ENV.int("PORT", default=8000)
 MODEL: str = ENV.str("MODEL", default="")
 ENGINE_DEVICE: str = ENV.str("ENGINE_DEVICE", default="auto")
@@ -40,12 +41,13 @@ def database() -> dict[str, Any]:
 
 def broker_url() -> str:
     """`BROKER_URL`, or the socket of the embedded broker."""
-    return ENV.str("BROKER_URL", default="") or valkey.url(VAR)
+    given: str = ENV.str("BROKER_URL", default="")
+    return given or valkey.url(VAR)
 
 
 def secret_key() -> str:
     """`SECRET_KEY`, or a key made once and kept in `var/secret_key`, readable by its owner only."""
-    given = ENV.str("SECRET_KEY", default="")
+    given: str = ENV.str("SECRET_KEY", default="")
     if given:
         return given
     file = VAR / "secret_key"

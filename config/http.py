@@ -2,27 +2,36 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django_htmx.middleware import HtmxDetails
+
+# Stands alone: whatever failed may be what every other page needs.
+FAILED_PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Something went wrong · Ratify</title></head>
+<body><h1>Something went wrong on our side</h1>
+<p>Nothing you sent was half saved. Wait a moment, go back, and try again.</p></body></html>
+"""
 
 
 def is_fragment(request: HttpRequest) -> bool:
     """Whether htmx asks for a piece of the page (a boosted link asks for the whole page)."""
-    htmx = getattr(request, "htmx", None)
-    return bool(htmx) and not htmx.boosted
+    htmx: HtmxDetails | None = getattr(request, "htmx", None)
+    return bool(htmx and not htmx.boosted)
+
+
+def refuse(request: HttpRequest, *, status: int, title: str, sentence: str) -> HttpResponse:
+    """A whole page that says one thing."""
+    return render(request, "error.html", {"title": title, "sentence": sentence}, status=status)
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     sentence = str(exception) or "Your role does not allow this."
-    return _error(request, 403, "Not allowed", sentence)
+    return refuse(request, status=403, title="Not allowed", sentence=sentence)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001
-    return _error(request, 404, "Not found", "There is nothing at this address, or it is not yours to see.")
+    sentence = "There is nothing at this address, or it is not yours to see."
+    return refuse(request, status=404, title="Not found", sentence=sentence)
 
 
-def failed(request: HttpRequest) -> HttpResponse:
-    sentence = "Something went wrong on our side. Nothing you sent was half saved; try again."
-    return _error(request, 500, "Something went wrong", sentence)
-
-
-def _error(request: HttpRequest, status: int, title: str, sentence: str) -> HttpResponse:
-    return render(request, "error.html", {"title": title, "sentence": sentence}, status=status)
+def failed(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
+    return HttpResponse(FAILED_PAGE, status=500)

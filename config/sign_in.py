@@ -5,11 +5,13 @@ from django.contrib.auth import authenticate, login
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from sesame.utils import get_query_string
+
+from config.http import refuse
 
 
 @login_not_required
@@ -20,7 +22,7 @@ def by_link(request: HttpRequest) -> HttpResponse:
     user = authenticate(request, sesame=request.GET.get("sesame", ""))
     if user is None:
         sentence = "This sign-in link has been used or is out of date. Restart the server for a new one."
-        return render(request, "error.html", {"title": "Not signed in", "sentence": sentence}, status=403)
+        return refuse(request, status=403, title="Not signed in", sentence=sentence)
     login(request, user)
     return redirect(settings.LOGIN_REDIRECT_URL)
 

