@@ -38,7 +38,7 @@ class Prefilled:
     logits: Tensor
 
 
-class ReservedLayer(DynamicLayer):
+class ReservedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyped
     """Keys and values in a buffer of full length, so that a new token is written and nothing is copied."""
 
     def __init__(self, keys: Tensor, values: Tensor, used: int) -> None:
@@ -47,9 +47,7 @@ class ReservedLayer(DynamicLayer):
         self.dtype, self.device, self.is_initialized = keys.dtype, keys.device, True
         self._view()
 
-    def update(
-        self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kw: Any
-    ) -> tuple[Tensor, Tensor]:
+    def update(self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kw: Any) -> tuple[Tensor, Tensor]:
         start, self.used = self.used, self.used + key_states.shape[-2]
         self.key_buffer[:, :, start : self.used] = key_states
         self.value_buffer[:, :, start : self.used] = value_states
@@ -86,7 +84,7 @@ def share_prefixes(rows: Sequence[Sequence[int]], limits: Sequence[int] | None =
     groups: list[Group] = []
     members: list[int] = []
     prefix = 0
-    for index in sorted(range(len(rows)), key=lambda i: rows[i]):
+    for index in sorted(range(len(rows)), key=lambda i: list(rows[i])):
         if members:
             shared = min(prefix, limits[index], _common_length(rows[members[0]], rows[index]))
             # A much shorter prefix would make the rows already gathered pay for the newcomer.
@@ -147,9 +145,7 @@ def run_group(
     tails = [row[prefix:] for row in rows]
     width = max(len(tail) for tail in tails)
     ids = torch.tensor([[0] * (width - len(tail)) + list(tail) for tail in tails], device=lm.device)
-    mask = torch.tensor(
-        [[1] * prefix + [0] * (width - len(t)) + [1] * len(t) for t in tails], device=lm.device
-    )
+    mask = torch.tensor([[1] * prefix + [0] * (width - len(t)) + [1] * len(t) for t in tails], device=lm.device)
     if prefix:
         shared = torch.tensor([list(rows[0][:prefix])], device=lm.device)
         lm.model(input_ids=shared, past_key_values=cache, use_cache=True, logits_to_keep=1)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from training.engine.clauses import without_special_tokens
 from training.engine.forward import Prefilled, batches, inference, prefill, step
 from training.engine.model import LanguageModel, ModelError
 
@@ -47,8 +48,12 @@ def generate(
 
 
 def chat(lm: LanguageModel, request: str, system: str | None = None) -> str:
-    """The prompt text that asks `request` through the model's own chat template."""
+    """The prompt text that asks `request` through the model's own chat template.
+
+    The request is untrusted: what the tokenizer would read as the end or start of a turn is taken out of it.
+    """
     messages = [{"role": "system", "content": system}] if system else []
+    request = without_special_tokens(request, lm.tokenizer.all_special_tokens)
     messages.append({"role": "user", "content": request})
     return str(lm.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
 
@@ -75,8 +80,7 @@ def _chooser(temperature: float, streams: Sequence[tuple[int, int]]) -> Choose:
     def sample(logits: Tensor, rows: list[int]) -> list[int]:
         odds = torch.softmax(logits.float().cpu() / temperature, -1)
         return [
-            int(torch.multinomial(row, 1, generator=generators[stream]))
-            for row, stream in zip(odds, rows, strict=True)
+            int(torch.multinomial(row, 1, generator=generators[stream])) for row, stream in zip(odds, rows, strict=True)
         ]
 
     return sample

@@ -117,7 +117,7 @@ def load_tokenizer(folder: str | Path) -> Any:
 
 
 def choose_device(device: str = "auto") -> torch.device:
-    """The device that `auto`, `cpu` or `cuda` names here; also sets torch's threads (ENGINE_THREADS, else all cores)."""
+    """The device that `auto`, `cpu` or `cuda` names here. Sets torch's threads: ENGINE_THREADS, else all cores."""
     if device not in {"auto", "cpu", "cuda"}:
         raise ModelError(f"ENGINE_DEVICE must be auto, cpu or cuda, not {device!r}.")
     torch.set_num_threads(int(os.environ.get("ENGINE_THREADS") or len(os.sched_getaffinity(0))))
@@ -156,9 +156,7 @@ def _local_folder(path: str) -> Path:
     if folder.is_dir():
         return folder
     try:
-        return Path(
-            snapshot_download(path, allow_patterns=["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"])
-        )
+        return Path(snapshot_download(path, allow_patterns=["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]))
     except HFValidationError as error:
         raise ModelError(f"MODEL is neither a folder nor a hub id: {path!r}.") from error
     except OSError as error:
