@@ -1,0 +1,75 @@
+"""What every test stands on: no network, our strictness, people with roles, and a small constitution."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pytest_socket import socket_allow_hosts
+
+from constitution.models import Role, User, Version
+from tests import factories
+from tests.strictness import shuffle_unordered_queries
+
+LOOPBACK = ["127.0.0.1", "::1", "localhost"]
+HERE = Path(__file__).parent
+# Folders whose tests start the whole system: they never share the machine with another test.
+HEAVY = {"browser": pytest.mark.browser, "crash": pytest.mark.crash}
+
+
+def pytest_configure() -> None:
+    # Browser tests drive a page from outside any event loop of ours, but Playwright runs one in this thread.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    shuffle_unordered_queries()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(HERE).parts[0]
+        if folder in HEAVY:
+            item.add_marker(HEAVY[folder])
+
+
+def pytest_runtest_setup() -> None:
+    socket_allow_hosts(LOOPBACK, allow_unix_socket=True)
+
+
+@pytest.fixture
+def reviewer(db: None) -> User:
+    return factories.make_user("ada", Role.REVIEWER)
+
+
+@pytest.fixture
+def other_reviewer(db: None) -> User:
+    return factories.make_user("grace", Role.REVIEWER)
+
+
+@pytest.fixture
+def overseer(db: None) -> User:
+    return factories.make_user("olga", Role.OVERSEER)
+
+
+@pytest.fixture
+def operator(db: None) -> User:
+    return factories.make_user("otto", Role.OPERATOR)
+
+
+@pytest.fixture
+def researcher(db: None) -> User:
+    return factories.make_user("rosa", Role.RESEARCHER)
+
+
+@pytest.fixture
+def board_member(db: None) -> User:
+    return factories.make_user("bela", Role.BOARD)
+
+
+@pytest.fixture
+def stranger(db: None) -> User:
+    """Somebody who can sign in and nothing else."""
+    return factories.make_user("sten")
+
+
+@pytest.fixture
+def constitution(db: None) -> Version:
+    """A founding version of four clauses over the three tiers."""
+    return factories.publish_founding_version()
