@@ -1,7 +1,11 @@
 """What all views share: the lowest layer."""
 
+from collections.abc import Collection, Mapping
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
 from django_htmx.middleware import HtmxDetails
 
 # Stands alone: whatever failed may be what every other page needs.
@@ -16,6 +20,22 @@ def is_fragment(request: HttpRequest) -> bool:
     """Whether htmx asks for a piece of the page (a boosted link asks for the whole page)."""
     htmx: HtmxDetails | None = getattr(request, "htmx", None)
     return bool(htmx and not htmx.boosted)
+
+
+def render_page(
+    request: HttpRequest,
+    template: str,
+    context: Mapping[str, Any],
+    *,
+    partials: Collection[str] = (),
+    status: int = 200,
+) -> HttpResponse:
+    """The page, or that one of its `partials` whose id htmx names as its target. Both show the same context."""
+    target = request.htmx.target if is_fragment(request) else None  # type: ignore[attr-defined]
+    name = f"{template}#{target}" if target in partials else template
+    response = render(request, name, dict(context), status=status)
+    patch_vary_headers(response, ["HX-Request", "HX-Target"])
+    return response
 
 
 def refuse(request: HttpRequest, *, status: int, title: str, sentence: str) -> HttpResponse:
