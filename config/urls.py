@@ -2,14 +2,12 @@
 
 from django.urls import include, path
 
-from config import health, http, sign_in
+from config import health, sign_in
 
 urlpatterns = [
     path("healthz", health.show, name="healthz"),
     path("sign-in/", sign_in.by_link, name="sign-in-by-link"),
     path("accounts/", include("allauth.urls")),
+    path("", include("amendments.urls")),
+    path("", include("constitution.urls")),
 ]
-
-handler403 = http.forbidden
-handler404 = http.not_found
-handler500 = http.failed
