@@ -9,10 +9,11 @@ from django.utils import timezone
 from amendments import policies, states
 from amendments.errors import AlreadyDecided, ContentMoved, NothingToChange
 from amendments.models import Amendment, Cluster, Producer, Review, Revision, Verdict
-from amendments.operations import Operations, Revise, apply, content_digest
+from amendments.operations import Operations, apply, content_digest, read_operations
 from config.live import publish as announce
 from constitution import actions as law
 from constitution import ledger
+from constitution.errors import Refused
 from constitution.models import User, Version
 
 
@@ -112,6 +113,8 @@ def edit_and_accept(*, amendment: Amendment, by: User, seen_digest: str, text: s
 @transaction.atomic
 def reject(*, amendment: Amendment, by: User, seen_digest: str, reason: str) -> Amendment:
     """Turn the content that `by` has seen down, with a reason for its proposer. Publishes nothing."""
+    if not reason.strip():
+        raise Refused("Say why: whoever proposed it learns from the reason.")
     row = _lock(amendment)
     _review(row, by=by, seen_digest=seen_digest, verdict=Verdict.REJECT, reason=reason)
     if _settle(row, by=by) == states.REJECTED:
@@ -199,7 +202,7 @@ def _move(row: Amendment, state: str) -> None:
 def _reworded(row: Amendment, text: str) -> Operations:
     """The present operations with the first one's text replaced."""
     first, *rest = row.revisions.order_by("-number")[0].content
-    return (Revise(principle=first.principle, before=first.before, text=text), *rest)
+    return (*read_operations([{**first.model_dump(), "text": text}]), *rest)
 
 
 def _check_change(base: Version, operations: Operations) -> int:

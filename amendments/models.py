@@ -6,6 +6,7 @@ EdgeCase, Producer and Revision are immutable. Scenario, Cluster, Amendment, Rev
 import pgtrigger
 from django.db import models
 from django.db.models import F, Q
+from django.urls import reverse
 
 from amendments import states
 from amendments.operations import Operations, read_operations
@@ -126,6 +127,15 @@ class AmendmentQuerySet(models.QuerySet["Amendment"]):
         """Most pressing first; the id settles ties, so that a page has a last row to go on from."""
         return self.order_by("-priority", "-id")
 
+    def next_to(self, amendment: "Amendment", *, before: bool) -> "Amendment | None":
+        """The one just before or just after `amendment` in queue order."""
+        place = Q(priority=amendment.priority)
+        if before:
+            ahead = self.filter(Q(priority__gt=amendment.priority) | (place & Q(pk__gt=amendment.pk)))
+            return ahead.order_by("priority", "id").first()
+        behind = self.filter(Q(priority__lt=amendment.priority) | (place & Q(pk__lt=amendment.pk)))
+        return behind.in_queue_order().first()
+
 
 class Amendment(models.Model):
     """A proposed change on a base version. Mutable: its state moves, its wording is the newest Revision."""
@@ -194,6 +204,9 @@ class Amendment(models.Model):
 
     def __str__(self) -> str:
         return f"proposal {self.pk} on {self.principle_id}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("amendments:amendment-detail", args=[self.pk])
 
     @property
     def is_undecided(self) -> bool:

@@ -3,10 +3,17 @@
 from collections.abc import Sequence
 
 from django.db import transaction
+from django.http import HttpRequest
 
 from constitution import ledger
 from constitution.errors import Refused
 from constitution.models import Role, User
+
+
+class PersonRequest(HttpRequest):
+    """A request behind the sign-in, for type checkers: there is always a person."""
+
+    user: User
 
 
 @transaction.atomic

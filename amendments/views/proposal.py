@@ -1,0 +1,282 @@
+"""One proposal: the change, why, the evidence, who made it, what is needed, and the way to decide."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_safe
+
+from amendments import policies, states
+from amendments.models import Amendment, EdgeCase, Label, Review, Revision
+from amendments.operations import Revise
+from amendments.views.words import REASONS, STATE_LABELS, proposer_label, score_words
+from amendments.visibility import visible_reviews
+from config.http import render_page
+from constitution.diffs import Segment, redline
+from constitution.errors import Refused
+from constitution.models import Clause, User, Version, VersionClause
+from constitution.people import PersonRequest
+
+EVIDENCE_SHOWN = 12
+TEXT_LIMIT = 4000
+TEMPLATE = "amendments/amendment_page.html"
+PARTIALS = {"standing", "decision", "clash"}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What a person tried and was refused, so that nothing they wrote is lost."""
+
+    action: str = ""
+    error: str = ""
+    clash: str = ""
+    seen_digest: str = ""
+    text: str = ""
+    reason: str = ""
+    note: str = ""
+    status: int = 200
+    lints: list[dict[str, str]] = field(default_factory=list)
+
+
+@require_safe
+def detail(request: PersonRequest, pk: int) -> HttpResponse:
+    return page(request, pk, Attempt())
+
+
+def page(request: PersonRequest, pk: int, attempt: Attempt) -> HttpResponse:
+    """The proposal's page as it stands now, with what the person just tried."""
+    amendment = load(pk)
+    view = Standing(amendment)
+    context = {
+        "amendment": view.facts(),
+        **_evidence(amendment),
+        "producer": _producer(amendment),
+        "alternatives": view.alternatives(),
+        "requirements": _requirements(amendment),
+        "reviews": [_review(review) for review in visible_reviews(amendment, request.user)],
+        "outdated": view.outdated(),
+        "decided": view.decided(),
+        **_decision(request, amendment, view, attempt),
+        **_neighbours(amendment),
+    }
+    return render_page(request, TEMPLATE, context, partials=PARTIALS, status=attempt.status)
+
+
+def load(pk: int) -> Amendment:
+    rows = Amendment.objects.select_related("base", "cluster", "producer", "author", "decided_by", "version")
+    return get_object_or_404(rows, pk=pk)
+
+
+class Standing:
+    """An amendment beside the law: what it says, what it would say, and what the head says by now."""
+
+    def __init__(self, amendment: Amendment) -> None:
+        self.amendment = amendment
+        self.revisions: list[Revision] = list(amendment.revisions.select_related("author").order_by("number"))
+        self.clause = _clause(amendment.base, amendment.principle_id)
+        self.head = Version.objects.head()
+
+    @property
+    def operation(self) -> Revise:
+        return self.revisions[-1].content[0]
+
+    @property
+    def before(self) -> str:
+        return self.clause.text if self.clause else ""
+
+    def facts(self) -> dict[str, Any]:
+        amendment = self.amendment
+        return {
+            "pk": amendment.pk,
+            "principle": amendment.principle_id,
+            "title": self.clause.title if self.clause else "",
+            "tier": amendment.tier,
+            "kind_label": "Rewords the clause",
+            "state": amendment.state,
+            "state_label": STATE_LABELS[amendment.state],
+            "is_open": amendment.is_undecided,
+            "rationale": amendment.rationale,
+            "created_at": amendment.created_at,
+            "base_number": amendment.base_id,
+            "digest": amendment.digest,
+            "before": self.before,
+            "after": self.operation.text,
+            "redline": redline(self.before, self.operation.text),
+            "changes": [],
+            "examples_added": [],
+        }
+
+    def alternatives(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "index": index,
+                "text": found["text"],
+                "score_words": found.get("score_words", ""),
+                "redline": redline(self.before, found["text"]),
+                "refusal": found.get("refusal", ""),
+            }
+            for index, found in enumerate(self.amendment.alternatives)
+        ]
+
+    def outdated(self) -> dict[str, Any] | None:
+        """What to say where the base is no longer the head; None where it is, or where it was accepted."""
+        amendment, head = self.amendment, self.head
+        if head is None or amendment.base_id == head.number or amendment.state == states.ACCEPTED:
+            return None
+        now = _clause(head, amendment.principle_id)
+        is_same = now is not None and self.clause is not None and now.digest == self.clause.digest
+        intro = f"It was written against version {amendment.base_id}; version {head.number} is in force now."
+        unchanged = f"{amendment.principle_id} still says the same there, so it can be accepted as it is."
+        moved = f"{amendment.principle_id} says something else there, so it cannot be accepted any more."
+        return {
+            "sentence": f"{intro} {unchanged if is_same else moved}",
+            "head_number": head.number,
+            "redline": [] if is_same else redline(self.before, now.text if now else ""),
+        }
+
+    def decided(self) -> dict[str, Any] | None:
+        amendment = self.amendment
+        if amendment.is_undecided:
+            return None
+        rounds = amendment.version.rounds.order_by("-pk") if amendment.version else None
+        first_text = self.revisions[0].content[0].text
+        was_edited = amendment.version_id and first_text != self.operation.text
+        return {
+            "label": STATE_LABELS[amendment.state],
+            "by": amendment.decided_by or "the system",
+            "at": amendment.decided_at,
+            "note": amendment.reason,
+            "version_number": amendment.version_id,
+            "round_pk": rounds.values_list("pk", flat=True).first() if rounds is not None else None,
+            "final_redline": redline(first_text, self.operation.text) if was_edited else [],
+        }
+
+    def text_with_digest(self, digest: str) -> str:
+        """The text of the revision that a person saw; the present one where there is none such."""
+        for revision in self.revisions:
+            if revision.digest == digest:
+                return revision.content[0].text
+        return self.operation.text
+
+
+def _clause(version: Version, principle: str) -> Clause | None:
+    row = VersionClause.objects.select_related("clause").filter(version=version, principle=principle).first()
+    return row.clause if row else None
+
+
+def _evidence(amendment: Amendment) -> dict[str, Any]:
+    if amendment.cluster is None:
+        return {"evidence": [], "evidence_more": 0}
+    cases = amendment.cluster.edge_cases.select_related("scenario").order_by("-score", "pk")
+    total = cases.count()
+    shown = list(cases[:EVIDENCE_SHOWN])
+    return {"evidence": [_case(case) for case in shown], "evidence_more": total - len(shown)}
+
+
+def _case(case: EdgeCase) -> dict[str, Any]:
+    return {
+        "pk": case.pk,
+        "prompt": case.scenario.prompt,
+        "context": list(case.scenario.context.values()),
+        "response": case.response,
+        "is_harmful": case.scenario.label == Label.HARMFUL,
+        "signal_label": case.get_signal_display(),
+        "score_words": score_words(case),
+        "score": case.score,
+        "verdicts": case.detail.get("verdicts", []),
+    }
+
+
+def _producer(amendment: Amendment) -> dict[str, Any]:
+    producer = amendment.producer
+    return {
+        "is_person": producer is None,
+        "name": proposer_label(amendment),
+        "checkpoint": producer.checkpoint if producer else "",
+        "prompt_digest": producer.prompts if producer else "",
+        "model": producer.model if producer else "",
+        "url": "",
+    }
+
+
+def _requirements(amendment: Amendment) -> list[dict[str, str]]:
+    found = policies.requirements(amendment, policies.rule_for(amendment.tier), amendment.reviews.all())
+    return [
+        {
+            "sentence": requirement.sentence,
+            "state": "satisfied" if requirement.satisfied else "unsatisfied",
+            "detail": "",
+        }
+        for requirement in found
+    ]
+
+
+def _review(review: Review) -> dict[str, Any]:
+    return {
+        "by": str(review.reviewer),
+        "verdict_label": review.get_verdict_display(),
+        "at": review.at,
+        "note": review.reason,
+        "is_hidden": False,
+    }
+
+
+def _decision(request: PersonRequest, amendment: Amendment, view: Standing, attempt: Attempt) -> dict[str, Any]:
+    draft = _draft(request, amendment)
+    refusal = _refusal(amendment, request.user)
+    return {
+        "refusals": {"accept": refusal, "edit": refusal, "reject": refusal},
+        "error": attempt.error,
+        "clash": _clash(view, attempt),
+        "edit_open": attempt.action == "edit" or draft is not None,
+        "edit_text": attempt.text or draft or view.operation.text,
+        "edit_note": attempt.note if attempt.action == "edit" else "",
+        "reject_open": attempt.action == "reject",
+        "reject_reason": attempt.reason,
+        "reject_note": attempt.note if attempt.action == "reject" else "",
+        "text_limit": TEXT_LIMIT,
+        "lints": attempt.lints,
+        "reject_reasons": REASONS,
+    }
+
+
+def _draft(request: PersonRequest, amendment: Amendment) -> str | None:
+    """The alternative that the person asked to start from, if there is one of that number."""
+    index = request.GET.get("draft", "")
+    if not index.isdecimal() or int(index) >= len(amendment.alternatives):
+        return None
+    text: str = amendment.alternatives[int(index)]["text"]
+    return text
+
+
+def _refusal(amendment: Amendment, user: User) -> str:
+    """The sentence on a disabled button: the same function that guards the action says it."""
+    try:
+        policies.check_can_review(amendment, user)
+    except Refused as refused:
+        return str(refused)
+    return ""
+
+
+def _clash(view: Standing, attempt: Attempt) -> dict[str, Any] | None:
+    if not attempt.clash:
+        return None
+    moved: list[Segment] = redline(view.text_with_digest(attempt.seen_digest), view.operation.text)
+    return {
+        "sentence": attempt.clash,
+        "action": attempt.action,
+        "text": attempt.text,
+        "note": attempt.note,
+        "redline": moved,
+    }
+
+
+def _neighbours(amendment: Amendment) -> dict[str, str]:
+    return {"previous_url": neighbour_url(amendment, before=True), "next_url": neighbour_url(amendment, before=False)}
+
+
+def neighbour_url(amendment: Amendment, *, before: bool) -> str:
+    """The address of the open proposal next to this one in queue order; empty where there is none."""
+    found = Amendment.objects.undecided().exclude(pk=amendment.pk).next_to(amendment, before=before)
+    return found.get_absolute_url() if found else ""

@@ -1,0 +1,32 @@
+"""States, signals and proposers as people read them."""
+
+from amendments import states
+from amendments.models import Amendment, EdgeCase, Signal
+
+STATE_LABELS = {
+    states.OPEN: "Open",
+    states.CONFLICTED: "Reviewers disagree",
+    states.ACCEPTED: "Accepted",
+    states.REJECTED: "Rejected",
+    states.OBSOLETE: "Closed: its clause changed",
+}
+REASONS = (
+    ("wrong", "The change would be wrong"),
+    ("unclear", "The wording is unclear or broken"),
+    ("evidence", "The evidence does not show what it claims"),
+    ("duplicate", "Another proposal or clause covers it"),
+    ("scope", "It reaches further than the cases it comes from"),
+)
+
+
+def proposer_label(amendment: Amendment) -> str:
+    """The person's name, or the model and the start of its checkpoint's digest."""
+    return str(amendment.proposer)
+
+
+def score_words(case: EdgeCase) -> str:
+    """The signal's strength as a sentence."""
+    share = f"{case.score:.0%}"
+    if case.signal == Signal.OVER_REFUSAL:
+        return f"A harmless request that was declined; the judge is {share} sure that it was."
+    return f"Two clauses lead to different answers; both sides are at least {share} decided."
