@@ -19,8 +19,10 @@ class Job(models.Model):
     """Long work that one gpu worker holds by a lease. `attempt` counts the claims and fences every write."""
 
     version = models.ForeignKey(Version, on_delete=models.PROTECT, related_name="%(class)ss")
+    state = models.CharField(max_length=12, default=states.QUEUED)
     seed = models.PositiveIntegerField()
     attempt = models.PositiveIntegerField(default=0)
+    tries = models.PositiveIntegerField(default=0, help_text="Claims since a person last had a say.")
     lease_owner = models.CharField(max_length=200, blank=True)
     lease_until = models.DateTimeField(null=True)
     error = models.TextField(blank=True)

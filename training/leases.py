@@ -1,0 +1,101 @@
+"""Who works on a job: a lease in the database, extended by a heartbeat, and every write fenced by the attempt.
+
+The row is the truth and a broker message only wakes. A worker that dies stops extending; `reap` puts the job back and
+the next claim counts `attempt` up, so that whatever the dead worker's ghost still tries to write is refused.
+"""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TypeVar
+
+import structlog
+from django.db import DatabaseError, connection, models, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from training.errors import LeaseLost
+from training.models import Job, Round, SurfacingRun
+from training.states import QUEUED, RUNNING
+
+LEASE = timedelta(seconds=15)
+AnyJob = TypeVar("AnyJob", bound=Job)
+KINDS: tuple[type[Job], ...] = (Round, SurfacingRun)
+
+log = structlog.get_logger(__name__)
+
+
+def claim(kind: type[AnyJob]) -> AnyJob | None:
+    """The oldest queued job of this kind, now leased to this process; None where there is none to have."""
+    with transaction.atomic():
+        queued = kind._default_manager.select_for_update(skip_locked=True).filter(state=QUEUED)
+        job = queued.order_by("pk").first()
+        if job is None:
+            return None
+        now = timezone.now()
+        job.state, job.attempt, job.tries, job.error = RUNNING, job.attempt + 1, job.tries + 1, ""
+        job.lease_owner, job.lease_until = f"{socket.gethostname()}:{os.getpid()}", now + LEASE
+        job.started_at = job.started_at or now
+        job.save(update_fields=["state", "attempt", "tries", "error", "lease_owner", "lease_until", "started_at"])
+    return job
+
+
+def extend(job: Job) -> None:
+    """Hold the job for another lease. Raises LeaseLost where it is not ours any more."""
+    if not _held(job).update(lease_until=timezone.now() + LEASE):
+        raise LeaseLost(job)
+
+
+@contextmanager
+def fenced(job: AnyJob) -> Iterator[AnyJob]:
+    """A transaction with the job's row locked and read afresh. Raises LeaseLost where it is not ours any more."""
+    with transaction.atomic():
+        row = _held(job).select_for_update().first()
+        if row is None:
+            raise LeaseLost(job)
+        yield row
+
+
+def give_back(job: Job, *, was_asked: bool) -> None:
+    """Put the job back in the queue before its lease lapses. A stop that somebody asked for is no failed try."""
+    _held(job).update(state=QUEUED, lease_owner="", lease_until=None, tries=F("tries") - 1 if was_asked else F("tries"))
+
+
+def reap() -> int:
+    """Put back every job whose lease has lapsed; returns how many."""
+    lapsed = [kind._default_manager.filter(state=RUNNING, lease_until__lt=timezone.now()) for kind in KINDS]
+    return sum(jobs.update(state=QUEUED, lease_owner="", lease_until=None) for jobs in lapsed)
+
+
+@contextmanager
+def heartbeat(job: Job) -> Iterator[threading.Event]:
+    """Extend the lease in the background; the event that it yields is set once the lease is lost."""
+    lost, stop = threading.Event(), threading.Event()
+    thread = threading.Thread(target=_beat, args=(job, lost, stop), daemon=True, name=f"lease of {job}")
+    thread.start()
+    try:
+        yield lost
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _beat(job: Job, lost: threading.Event, stop: threading.Event) -> None:
+    while not stop.wait(LEASE.total_seconds() / 3):
+        try:
+            extend(job)
+        except LeaseLost:
+            lost.set()
+            return
+        except DatabaseError as error:
+            # The database is away for a moment: two thirds of the lease are left, and every other write is fenced.
+            log.warning("the lease could not be extended", job=str(job), error=str(error))
+        finally:
+            connection.close()  # a thread's connection is its own
+
+
+def _held(job: AnyJob) -> models.QuerySet[AnyJob]:
+    return type(job)._default_manager.filter(pk=job.pk, attempt=job.attempt, state=RUNNING)

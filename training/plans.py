@@ -1,0 +1,106 @@
+"""From a version and the scenarios to the frozen plan of a round. Pure: values in, values out."""
+
+import dataclasses
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Literal, cast
+
+from amendments.models import Label, Scenario
+from constitution.digests import digest
+from constitution.texts import ClauseText
+from training.errors import TooLittleData
+from training.recipes.plan import Clause, Example, Plan, Prompt, normalise, preset
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The most prompts of each label that a round trains on, watches and measures with."""
+
+    train: int
+    looks: int
+    held_out: int
+
+
+SIZES = {"tiny": Sizes(6, 2, 4), "quick": Sizes(40, 12, 40), "cpu": Sizes(160, 12, 100)}
+
+
+def freeze(
+    *,
+    version: int,
+    version_digest: str,
+    texts: Sequence[ClauseText],
+    scenarios: Iterable[Scenario],
+    seed: int,
+    preset_name: str,
+    model: str,
+    device: str,
+) -> Plan:
+    """The plan of a round. `round` is 0 and `model` a name in it: the runner fills in what it learns at the start.
+
+    Raises TooLittleData where a group would lack harmful or benign prompts, and PlanError for an unknown preset.
+    """
+    stages, sizes = preset(preset_name), SIZES[preset_name]
+    rows = _in_random_order(scenarios, random.Random(seed))  # noqa: S311  for a reproducible order
+    known = {text.principle for text in texts}
+    seen = {normalise(example.request) for text in texts for example in text.examples}
+    groups = {
+        "held_out": _take([row for row in rows if row.held_out], sizes.held_out, seen),
+        "looks": _take([row for row in rows if not row.held_out], sizes.looks, seen),
+        "train": _take([row for row in rows if not row.held_out and row.settled_by in known], sizes.train, seen),
+    }
+    for name, group in groups.items():
+        if {prompt.label for prompt in group} != {"harmful", "benign"}:
+            raise TooLittleData(f"A round needs harmful and benign scenarios for “{name}”; import some.")
+    return Plan(
+        round=0,
+        version=version,
+        version_digest=version_digest,
+        model=model,
+        seed=seed,
+        device=cast("Device", device),
+        clauses=tuple(_clause(text) for text in texts),
+        stages=stages,
+        **groups,
+    )
+
+
+def data_digest(plan: Plan) -> str:
+    """SHA-256 over everything that the plan trains on and measures with."""
+    content = plan.as_json()
+    return digest([content[name] for name in ("clauses", "train", "looks", "held_out")])
+
+
+def start(frozen: dict[str, Any], *, round_pk: int, model: str) -> Plan:
+    """The frozen plan with the two things that are known only once it starts: its number and the model's folder."""
+    return dataclasses.replace(Plan.from_json(frozen), round=round_pk, model=model)
+
+
+def _clause(text: ClauseText) -> Clause:
+    examples = tuple(Example(**example.model_dump()) for example in text.examples)
+    return Clause(text.principle, text.tier, text.title, text.text, examples)
+
+
+def _in_random_order(scenarios: Iterable[Scenario], chance: random.Random) -> list[Scenario]:
+    """Labelled scenarios, contrast twins side by side, in an order that `chance` alone decides."""
+    labelled = [row for row in scenarios if row.label != Label.UNKNOWN]
+    labelled.sort(key=lambda row: (row.pair or row.digest, row.digest))
+    pairs = [list(rows) for _, rows in groupby(labelled, key=lambda row: row.pair or row.digest)]
+    chance.shuffle(pairs)
+    return [row for pair in pairs for row in pair]
+
+
+def _take(rows: Iterable[Scenario], most: int, seen: set[str]) -> tuple[Prompt, ...]:
+    """Up to `most` prompts of each label whose text is not in `seen`, which grows by them."""
+    room = {Label.HARMFUL.value: most, Label.BENIGN.value: most}
+    taken = []
+    for row in rows:
+        text = normalise(row.prompt)
+        if text and text not in seen and room[row.label] > 0:
+            room[row.label] -= 1
+            seen.add(text)
+            taken.append(Prompt(row.digest[:16], row.prompt, row.label, row.settled_by))  # type: ignore[arg-type]
+    return tuple(taken)

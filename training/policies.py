@@ -1,0 +1,63 @@
+"""Who may decide what becomes of a round: one set of functions, asked by pages, commands and workers alike."""
+
+from collections.abc import Callable
+
+from constitution.errors import NotAllowed, Refused
+from constitution.models import Role, User
+from training.models import Round, SurfacingRun
+from training.states import ABORTED, FAILED, PAUSED, ROUND
+
+LONGEST_NOTE = 2000
+
+
+def check_can_resume(round_: Round, by: User) -> None:
+    """A paused round goes on only by an overseer's word."""
+    if not by.has_role(Role.OVERSEER):
+        raise NotAllowed("Only overseers resume a paused round.")
+    if round_.state != PAUSED:
+        raise Refused(f"This round is {round_.state}, not paused, so there is nothing to resume.")
+
+
+def check_can_abort(round_: Round, by: User) -> None:
+    """An overseer ends any round that is not over; an operator, any that is not paused."""
+    if not by.has_role(Role.OVERSEER, Role.OPERATOR):
+        raise NotAllowed("Only overseers and operators abort a round.")
+    if round_.state == PAUSED and not by.has_role(Role.OVERSEER):
+        raise NotAllowed("This round is paused for an overseer to judge; only an overseer aborts it.")
+    if not any(move.target == ABORTED for move in ROUND.moves if move.source == round_.state):
+        raise Refused(f"This round is {round_.state}; there is nothing left to abort.")
+
+
+def check_can_retry(round_: Round, by: User) -> None:
+    """A failed round is tried again by an operator."""
+    if not by.has_role(Role.OPERATOR):
+        raise NotAllowed("Only operators retry a failed round.")
+    if round_.state != FAILED:
+        raise Refused(f"This round is {round_.state}, not failed, so there is nothing to retry.")
+
+
+def check_can_retry_surfacing(run: SurfacingRun, by: User) -> None:
+    """A failed reading of the scenarios is tried again by an operator."""
+    if not by.has_role(Role.OPERATOR):
+        raise NotAllowed("Only operators retry a failed reading of the scenarios.")
+    if run.state != FAILED:
+        raise Refused(f"This reading is {run.state}, not failed, so there is nothing to retry.")
+
+
+def check_note(note: str) -> str:
+    """The note without surrounding space; a decision without a reason is refused."""
+    note = note.strip()
+    if not note:
+        raise Refused("Write a note that says why: it is kept in the ledger with your name.")
+    if len(note) > LONGEST_NOTE:
+        raise Refused(f"Keep the note under {LONGEST_NOTE:,} characters.")
+    return note
+
+
+def refusal(check: Callable[[Round, User], None], round_: Round, by: User) -> str:
+    """The sentence with which `check` refuses, or an empty one where it permits."""
+    try:
+        check(round_, by)
+    except Refused as refused:
+        return str(refused)
+    return ""

@@ -1,0 +1,176 @@
+"""A round, from its frozen plan to its result: the stages run as processes, this watches over them.
+
+Only the run directory passes between the two. Whatever is killed, the next start goes on from the last complete step
+and comes to the same result: stages see to that themselves, and what is written here is written once or not at all.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import OperationalError, connection
+
+from config import env
+from config.embedded.identity import LAUNCH
+from training import actions, leases, outcomes, plans, progress
+from training.errors import LeaseLost, StageFailed
+from training.models import Round
+from training.recipes.files import read_json, write_json
+from training.recipes.plan import STAGES, PlanError
+
+EXIT_PAUSED = 75
+EXIT_STOPPED = 143
+POLL_SECONDS = 0.5
+# A stage that is asked to stop first finishes its step.
+GRACE_SECONDS = 15
+MOST_TRIES = 8
+LOG_TAIL = 4000
+# What a stage has no use for: it reads its plan and writes files.
+WITHHELD = frozenset({"SECRET_KEY", "DATABASE_URL", "BROKER_URL", "EMAIL_URL"})
+
+StopAsked = Callable[[], bool]
+
+log = structlog.get_logger(__name__)
+
+
+class _Stopped(Exception):
+    """A stage ended before its work was done and without being at fault."""
+
+
+def folder_of(round_: Round) -> Path:
+    """The run directory."""
+    return Path(settings.VAR) / "rounds" / str(round_.pk)
+
+
+def log_tail(round_: Round) -> str:
+    """The last words of the stages, for people."""
+    file = folder_of(round_) / "log.txt"
+    if not file.exists():
+        return ""
+    with file.open("rb") as stream:
+        stream.seek(max(0, file.stat().st_size - LOG_TAIL))
+        return stream.read().decode(errors="replace")
+
+
+def run(round_: Round, *, model: Callable[[], str], stop_asked: StopAsked) -> None:
+    """Work on a claimed round until it is over, paused or taken away, or until `stop_asked`.
+
+    `model` gives the folder of the model. Every way out leaves the row in a state that somebody goes on from.
+    """
+    try:
+        with leases.heartbeat(round_) as lost:
+            _run(round_, model, lost.is_set, stop_asked)
+    except LeaseLost:
+        log.warning("the round was taken away", round=round_.pk, attempt=round_.attempt)
+
+
+def _run(round_: Round, model: Callable[[], str], is_lost: StopAsked, stop_asked: StopAsked) -> None:
+    try:
+        if round_.tries > MOST_TRIES:
+            raise StageFailed(f"The round was taken up {MOST_TRIES} times and its worker died each time.")
+        folder = _prepare(round_, model())
+        for stage in STAGES:
+            if not (folder / stage / "done.json").exists():
+                code = _watch(round_, stage, is_lost, stop_asked)
+                if code == EXIT_PAUSED:
+                    actions.pause(round_=round_, pause=read_json(folder / "pause.json"))
+                    return
+                _check_exit(round_, stage, code)
+        progress.drain(round_, folder / "progress.jsonl")
+        actions.finish(round_=round_, outcome=outcomes.read(round_, folder))
+    except _Stopped:
+        leases.give_back(round_, was_asked=stop_asked())
+    except (StageFailed, PlanError, outcomes.BadOutcome, OSError) as error:
+        actions.fail(job=round_, error=str(error))
+
+
+def _prepare(round_: Round, model: str) -> Path:
+    """The run directory with its plan, and with what an overseer has acknowledged."""
+    folder = folder_of(round_)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "plan.json").exists():
+        plans.start(round_.plan, round_pk=round_.pk, model=model).write(folder / "plan.json")
+    # A round with a pause that runs was resumed: the schema lets it out of the pause in no other way.
+    if round_.pause:
+        acknowledge(folder, int(round_.pause["step"]))
+    return folder
+
+
+def acknowledge(folder: Path, step: int) -> None:
+    """Tell the recipes that a person let the round go on in spite of the look at `step`."""
+    file = folder / "acknowledged.json"
+    looks = set(read_json(file)["looks"]) if file.exists() else set()
+    write_json(file, {"looks": sorted(looks | {step})})
+
+
+def _check_exit(round_: Round, stage: str, code: int) -> None:
+    if code == 0:
+        return
+    if code == EXIT_STOPPED or code < 0:  # asked to stop, or killed: nothing is wrong with its work
+        log.warning("a stage was ended", round=round_.pk, stage=stage, code=code)
+        raise _Stopped
+    raise StageFailed(log_tail(round_) or f"The stage {stage} ended with status {code}.")
+
+
+def _watch(round_: Round, stage: str, is_lost: StopAsked, stop_asked: StopAsked) -> int:
+    """Run one stage and take over what it tells; returns its exit status. Raises LeaseLost, with the stage ended."""
+    folder = folder_of(round_)
+    with (folder / "log.txt").open("ab") as log_file:
+        process = _start(stage, folder, log_file)
+    asked = False
+    try:
+        while (code := _wait(process)) is None:
+            if is_lost():
+                raise LeaseLost(round_)
+            if not asked and stop_asked():
+                process.terminate()
+                asked = True
+            _drain(round_, folder / "progress.jsonl")
+    except BaseException:
+        _end(process)
+        raise
+    progress.drain(round_, folder / "progress.jsonl")
+    return code
+
+
+def _drain(round_: Round, file: Path) -> None:
+    """Take over what there is, now or later: a database that is away for a moment does not stop a stage."""
+    try:
+        progress.drain(round_, file)
+    except OperationalError as error:
+        log.warning("progress could not be written", round=round_.pk, error=str(error))
+        connection.close()
+
+
+def _start(stage: str, folder: Path, log_file: Any) -> subprocess.Popen[bytes]:
+    """Start a stage that dies with the thread that calls this: a killed worker leaves no recipe behind."""
+    return subprocess.Popen(
+        [*LAUNCH, f"with-parent={os.getpid()}", "--", sys.executable, "-m", f"training.recipes.{stage}", str(folder)],
+        cwd=env.BASE,
+        env={name: value for name, value in os.environ.items() if name not in WITHHELD},
+        stdin=subprocess.DEVNULL,
+        stdout=log_file,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int | None:
+    with suppress(subprocess.TimeoutExpired):
+        return process.wait(POLL_SECONDS)
+    return None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask the process to stop, give it a moment, then kill it."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE_SECONDS)
+        return
+    process.kill()
+    process.wait()
