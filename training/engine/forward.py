@@ -8,7 +8,7 @@ are counted per row, so a row's result does not depend on its batch beyond float
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -36,6 +36,41 @@ class Prefilled:
     mask: Tensor
     positions: Tensor
     logits: Tensor
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Short continuations of a prompt that are read in one pass, common beginnings once.
+
+    `tokens` and `parents` describe the nodes that are fed to the model (parent 0 is the prompt's last token, node n
+    has number n + 1). `paths` holds for each continuation its (number of the node before, token) steps.
+    """
+
+    tokens: tuple[int, ...]
+    parents: tuple[int, ...]
+    paths: tuple[tuple[tuple[int, int], ...], ...]
+
+    @classmethod
+    def of(cls, continuations: Sequence[Sequence[int]]) -> Self:
+        numbers: dict[tuple[int, ...], int] = {(): 0}
+        parents: list[int] = []
+        paths = []
+        for ids in continuations:
+            for end in range(1, len(ids)):  # the last token of a continuation is predicted, never fed
+                if tuple(ids[:end]) not in numbers:
+                    parents.append(numbers[tuple(ids[: end - 1])])
+                    numbers[tuple(ids[:end])] = len(numbers)
+            paths.append(tuple((numbers[tuple(ids[:i])], token) for i, token in enumerate(ids)))
+        tokens = tuple(beginning[-1] for beginning in numbers if beginning)
+        return cls(tokens, tuple(parents), tuple(paths))
+
+    def ancestors(self) -> Tensor:
+        """Which nodes each node may look at, [nodes, nodes]: itself and those before it on its path."""
+        seen = torch.eye(len(self.tokens), dtype=torch.bool)
+        for node, parent in enumerate(self.parents):
+            if parent:
+                seen[node] |= seen[parent - 1]
+        return seen
 
 
 class ReservedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyped
@@ -138,30 +173,57 @@ def step(lm: LanguageModel, state: Prefilled, tokens: Tensor) -> None:
 
 
 def run_group(
-    lm: LanguageModel, rows: Sequence[Sequence[int]], prefix: int, *, keep: int = 1
+    lm: LanguageModel, rows: Sequence[Sequence[int]], prefix: int, *, keep: int = 1, tree: Tree | None = None
 ) -> tuple[Tensor, DynamicCache, Tensor]:
-    """Logits of the last `keep` positions [rows, keep, vocabulary], the cache, and the mask [rows, length]."""
-    cache = DynamicCache(config=lm.model.config)
-    tails = [row[prefix:] for row in rows]
+    """Logits of the last `keep` positions [rows, keep, vocabulary], the cache, and the mask [rows, length].
+
+    The first `prefix` tokens of all rows must be the same. With a `tree`, its nodes follow every row, and the logits
+    are those of the row's last token and of each node: [rows, 1 + nodes, vocabulary].
+    """
+    nodes = list(tree.tokens) if tree else []
+    tails = [[*row[prefix:], *nodes] for row in rows]
     width = max(len(tail) for tail in tails)
-    ids = torch.tensor([[0] * (width - len(tail)) + list(tail) for tail in tails], device=lm.device)
+    ids = torch.tensor([[0] * (width - len(tail)) + tail for tail in tails], device=lm.device)
     mask = torch.tensor([[1] * prefix + [0] * (width - len(t)) + [1] * len(t) for t in tails], device=lm.device)
-    if prefix:
-        shared = torch.tensor([list(rows[0][:prefix])], device=lm.device)
-        lm.model(input_ids=shared, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        for layer in cache.layers:
-            layer.keys = layer.keys.expand(len(rows), -1, -1, -1)
-            layer.values = layer.values.expand(len(rows), -1, -1, -1)
     positions = (mask.cumsum(1) - 1).clamp(min=0)[:, prefix:]
+    attention = mask
+    if tree and nodes:
+        seen = tree.ancestors().to(lm.device)
+        attention = _tree_attention(mask, width, seen)
+        positions[:, -len(nodes) :] = positions[:, -len(nodes) - 1, None] + seen.sum(1)
+    cache = _prefix_cache(lm, rows[0][:prefix], len(rows))
     output = lm.model(
         input_ids=ids,
-        attention_mask=mask,
+        attention_mask=attention,
         position_ids=positions,
         past_key_values=cache,
         use_cache=True,
-        logits_to_keep=keep,
+        logits_to_keep=1 + len(nodes) if tree else keep,
     )
     return output.logits, cache, mask
+
+
+def _prefix_cache(lm: LanguageModel, prefix: Sequence[int], rows: int) -> DynamicCache:
+    """The keys and values of a prefix as if `rows` rows had it, computed once."""
+    cache = DynamicCache(config=lm.model.config)
+    if prefix:
+        ids = torch.tensor([list(prefix)], device=lm.device)
+        lm.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        for layer in cache.layers:
+            layer.keys = layer.keys.expand(rows, -1, -1, -1)
+            layer.values = layer.values.expand(rows, -1, -1, -1)
+    return cache
+
+
+def _tree_attention(mask: Tensor, width: int, seen: Tensor) -> Tensor:
+    """Who may look at whom, [rows, 1, width, length]: causal, without padding, and nodes only at their ancestors."""
+    length, nodes = mask.shape[1], len(seen)
+    causal = torch.ones(width, length, dtype=torch.bool, device=mask.device).tril(length - width)
+    causal[-nodes:, -nodes:] = seen
+    allowed = causal[None] & mask[:, None].bool()
+    # A padding position may look at itself: a row of the softmax with nothing in it would not be a number.
+    allowed |= torch.eye(width, length, dtype=torch.bool, device=mask.device).roll(length - width, 1)[None]
+    return allowed[:, None]
 
 
 def _join_lonely(groups: list[Group]) -> list[Group]:

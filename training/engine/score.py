@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.engine.forward import inference, run_group, share_prefixes
+from training.engine.forward import Tree, inference, run_group, share_prefixes
 from training.engine.generate import chat
 from training.engine.model import LanguageModel
 
@@ -75,9 +75,7 @@ def refusal_margin(lm: LanguageModel, prompts: Sequence[str]) -> list[float]:
     """For each ready-made prompt, how much more likely a refusal's opening is than an answer's, in nats:
     logsumexp log P(refusal openings) - logsumexp log P(compliance openings). Positive leans to refusing.
     """
-    openings = REFUSAL_OPENINGS + COMPLIANCE_OPENINGS
-    scores = continuation_logprobs(lm, [(prompt, opening) for prompt in prompts for opening in openings])
-    totals = torch.tensor([score.total for score in scores]).view(len(prompts), len(openings))
+    totals = opening_logprobs(lm, prompts, REFUSAL_OPENINGS + COMPLIANCE_OPENINGS)
     split = len(REFUSAL_OPENINGS)
     margins = totals[:, :split].logsumexp(1) - totals[:, split:].logsumexp(1)
     return [float(margin) for margin in margins]
@@ -86,6 +84,37 @@ def refusal_margin(lm: LanguageModel, prompts: Sequence[str]) -> list[float]:
 def chat_refusal_margin(lm: LanguageModel, requests: Sequence[str]) -> list[float]:
     """`refusal_margin` of plain requests put through the model's chat template."""
     return refusal_margin(lm, [chat(lm, request) for request in requests])
+
+
+def opening_logprobs(
+    lm: LanguageModel, prompts: Sequence[str], openings: Sequence[str], *, batch_size: int = 32
+) -> Tensor:
+    """log P(opening | prompt), [prompts, openings], in nats; a space goes before an opening unless the prompt ends
+    with white space. All openings of a prompt are read in one pass, as a tree.
+    """
+    totals = torch.zeros(len(prompts), len(openings))
+    for space in ("", " "):
+        chosen = [i for i, prompt in enumerate(prompts) if (prompt[-1:].isspace()) == (not space)]
+        tree = Tree.of([lm.tokenizer(space + opening, add_special_tokens=False).input_ids for opening in openings])
+        rows = [lm.tokenizer(prompts[i], add_special_tokens=False).input_ids for i in chosen]
+        if not all(rows):
+            raise ValueError("prompts must not be empty")
+        with inference(lm):
+            for group in share_prefixes(rows):
+                for start in range(0, len(group.rows), batch_size):
+                    part = group.rows[start : start + batch_size]
+                    logits, _, _ = run_group(lm, [rows[i] for i in part], group.prefix, tree=tree)
+                    totals[[chosen[i] for i in part]] = _path_sums(logits.float().log_softmax(-1), tree).cpu()
+    return totals
+
+
+def _path_sums(logprobs: Tensor, tree: Tree) -> Tensor:
+    """Sum along each path, [rows, paths], from log-probabilities [rows, 1 + nodes, vocabulary]."""
+    sums = []
+    for path in tree.paths:
+        places, tokens = zip(*path, strict=True)
+        sums.append(logprobs[:, list(places), list(tokens)].sum(1))
+    return torch.stack(sums, 1)
 
 
 def _score(logits: Tensor, ending: Sequence[int]) -> Score:
