@@ -1,6 +1,6 @@
 """What every test stands on: no network, our strictness, people with roles, and a small constitution."""
 
-import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ from pytest_socket import socket_allow_hosts
 from constitution.models import Role, User, Version
 from tests import factories
 from tests.strictness import shuffle_unordered_queries
+from tests.system import System
 
 LOOPBACK = ["127.0.0.1", "::1", "localhost"]
 HERE = Path(__file__).parent
@@ -17,8 +18,6 @@ HEAVY = {"browser": pytest.mark.browser, "crash": pytest.mark.crash}
 
 
 def pytest_configure() -> None:
-    # Browser tests drive a page from outside any event loop of ours, but Playwright runs one in this thread.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     shuffle_unordered_queries()
 
 
@@ -73,3 +72,22 @@ def stranger(db: None) -> User:
 def constitution(db: None) -> Version:
     """A founding version of four clauses over the three tiers."""
     return factories.publish_founding_version()
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model of a few thousand weights, in the form that real models have."""
+    from tests.tiny_model import build_tiny_model  # torch is loaded only where somebody asks for a model
+
+    return build_tiny_model(tmp_path_factory.mktemp("tiny-model"))
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[System]:
+    """Ratify as `bin/up` starts it, with the tiny model and the smallest rounds."""
+    made = System(tmp_path_factory.mktemp("system"), {"MODEL": str(tiny_model), "ROUND_PRESET": "tiny"})
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()

@@ -17,7 +17,7 @@ INSTALLED_APPS = [*INSTALLED_APPS, "zeal"]
 MIDDLEWARE = ["zeal.middleware.zeal_middleware", *MIDDLEWARE]
 ZEAL_SHOW_ALL_CALLERS = True
 
-TEMPLATES[0]["OPTIONS"]["string_if_invalid"] = UndefinedVariable(owned=BASE / "templates")
+TEMPLATES[0]["OPTIONS"] |= {"string_if_invalid": UndefinedVariable(owned=BASE / "templates")}  # type: ignore[operator]
 
 # A test's rows need not survive a power cut.
 DATABASES["default"].setdefault("OPTIONS", {})["options"] = "-c synchronous_commit=off"

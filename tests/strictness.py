@@ -1,9 +1,9 @@
 """What makes tests harsher than production: a variable that a template misses, and rows in no particular order."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Random
@@ -46,7 +46,7 @@ def _template_being_rendered() -> str:
     return ""
 
 
-_order_by_pairs = SQLCompiler._order_by_pairs  # type: ignore[attr-defined]
+_order_by_pairs = cast("Callable[[SQLCompiler], Iterator[Any]]", SQLCompiler._order_by_pairs)
 
 
 def _in_any_order(compiler: SQLCompiler) -> Iterator[Any]:
@@ -62,4 +62,4 @@ def _in_any_order(compiler: SQLCompiler) -> Iterator[Any]:
 
 def shuffle_unordered_queries() -> None:
     """From here on, a query without an order gives its rows in a random one."""
-    SQLCompiler._order_by_pairs = _in_any_order  # type: ignore[attr-defined]
+    SQLCompiler._order_by_pairs = _in_any_order  # type: ignore[method-assign, assignment]

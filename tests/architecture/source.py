@@ -39,11 +39,7 @@ def public_functions(tree: ast.Module) -> Iterator[Function]:
 def decorators(function: Function) -> set[str]:
     """The last names of its decorators: `transaction.atomic` and `require_http_methods(["GET"])` without the rest."""
     found = (node.func if isinstance(node, ast.Call) else node for node in function.decorator_list)
-    return {node.attr if isinstance(node, ast.Attribute) else node.id for node in found if _is_name(node)}
-
-
-def _is_name(node: ast.expr) -> bool:
-    return isinstance(node, ast.Attribute | ast.Name)
+    return {ast.unparse(node).rpartition(".")[2] for node in found}
 
 
 def no_model_signals(tree: ast.Module) -> Iterator[str]:

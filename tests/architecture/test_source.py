@@ -35,7 +35,7 @@ BAD = {
     ],
     source.tasks_are_short: [
         "@shared_task\ndef tick():\n    a = 1\n    b = 2\n    if a:\n        c = 3\n        d = 4\n    return b",
-        "@shared_task(queue='gpu')\ndef tick():\n    with a:\n        b()\n        c()\n        d()\n        e()\n        f()",
+        "@shared_task(queue='gpu')\ndef tick():\n    with a:\n        b()\n        c()\n        d()\n        e()",
     ],
 }
 

@@ -39,7 +39,7 @@ def test_table_is_the_one_of_a_model_field(table: StateTable) -> None:
     choices = [
         tuple(value for value, _ in field.flatchoices)
         for model in apps.get_models()
-        for field in model._meta.get_fields()
+        for field in model._meta.fields
         if field.name == "state"
     ]
     assert table.states in choices
