@@ -1,0 +1,92 @@
+"""What the machines are doing now and what comes next, in words, for the reviewer's home page."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
+
+from amendments.models import Scenario
+from constitution.models import Version
+from training.models import Job, Round, SurfacingRun
+from training.states import DONE, FAILED, MOVING, PAUSED, QUEUED, RUNNING
+from training.views.words import position
+
+# A queued job that nobody has claimed for so long, while nothing else runs: no gpu worker is there.
+PATIENCE = timedelta(seconds=30)
+NO_WORKER = "No gpu worker answers, so nothing is read or trained. Start one; what is queued is kept."
+STEP_STATES = {QUEUED: "waiting", RUNNING: "active", PAUSED: "waiting", DONE: "done", FAILED: "failed"}
+
+
+def context(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001
+    """Template context processor: `activity`, looked up only where a page shows it."""
+    return {"activity": SimpleLazyObject(current)}
+
+
+def current() -> dict[str, Any]:
+    """busy, headline, steps, next and worker_missing, as the queue page shows them."""
+    head = Version.objects.head()
+    run = SurfacingRun.objects.order_by("-pk").first()
+    round_ = Round.objects.defer("plan").order_by("-pk").first()
+    jobs = [job for job in (run, round_) if job is not None]
+    return {
+        "busy": any(job.state in MOVING for job in jobs) or head is None or run is None,
+        "headline": _headline(head, run, round_),
+        "steps": [*([_surfacing_step(run)] if run else []), *([_round_step(round_)] if round_ else [])],
+        "next": _next(head, run),
+        "worker_missing": NO_WORKER if _is_worker_missing(jobs) else "",
+    }
+
+
+def _headline(head: Version | None, run: SurfacingRun | None, round_: Round | None) -> str:
+    if head is None:
+        return "There is no constitution yet."
+    if round_ and round_.state == PAUSED:
+        return f"Round {round_.pk} is paused and waits for an overseer."
+    if round_ and round_.state in MOVING:
+        return f"Round {round_.pk} trains on version {round_.version_id}."
+    if run and run.state in MOVING:
+        return f"Reading the scenarios under version {run.version_id}."
+    return f"Nothing is running. Version {head.number} is in force."
+
+
+def _surfacing_step(run: SurfacingRun) -> dict[str, Any]:
+    return {
+        "label": f"Read the scenarios under version {run.version_id}",
+        "detail": run.error.strip()[-300:] if run.state == FAILED else run.message,
+        "state": STEP_STATES[run.state],
+        "step": run.read,
+        "total": run.total or None,
+        "url": "",
+    }
+
+
+def _round_step(round_: Round) -> dict[str, Any]:
+    return {
+        "label": f"Round {round_.pk}, on version {round_.version_id}",
+        "detail": position(round_),
+        "state": STEP_STATES.get(round_.state, "failed"),
+        "step": round_.step if round_.total else None,
+        "total": round_.total or None,
+        "url": reverse("training:round-detail", args=[round_.pk]),
+    }
+
+
+def _next(head: Version | None, run: SurfacingRun | None) -> str:
+    if head is None:
+        return "Load a constitution; the model then reads the scenarios under it."
+    if run is None and not Scenario.objects.filter(held_out=False).exists():
+        return "Import scenarios; the model then reads them under the constitution."
+    if run is None or (run.state in MOVING and head.number == 1):
+        return "The first proposals arrive here by themselves, within about five minutes."
+    if run.version_id < head.number:
+        return "After the round, the scenarios are read again under the new version."
+    return "When you accept a proposal, a round trains on the new version by itself."
+
+
+def _is_worker_missing(jobs: Sequence[Job]) -> bool:
+    waiting = [job for job in jobs if job.state == QUEUED and job.created_at < timezone.now() - PATIENCE]
+    return bool(waiting) and not any(job.state == RUNNING for job in jobs)
