@@ -136,7 +136,7 @@ class Version(models.Model):
         constraints = [
             # One root, one child each, no holes: the history is a line because the numbers are.
             models.CheckConstraint(
-                condition=Q(number=1, parent=None) | Q(number__gt=1, parent=F("number") - 1),
+                condition=Q(number=1, parent=None) | Q(number__gt=1, parent__isnull=False, parent=F("number") - 1),
                 name="version_history_is_linear",
             ),
         ]

@@ -8,7 +8,7 @@ from pytest_socket import socket_allow_hosts
 
 from constitution.models import Role, User, Version
 from tests import factories
-from tests.strictness import shuffle_unordered_queries
+from tests.strictness import let_flush_empty_what_is_written_once, shuffle_unordered_queries
 from tests.system import System
 
 LOOPBACK = ["127.0.0.1", "::1", "localhost"]
@@ -19,6 +19,7 @@ HEAVY = {"browser": pytest.mark.browser, "crash": pytest.mark.crash}
 
 def pytest_configure() -> None:
     shuffle_unordered_queries()
+    let_flush_empty_what_is_written_once()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self, cast
 
+import pgtrigger
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Random
 from django.db.models.sql.compiler import SQLCompiler
 from django.template.base import Node
+from django.test import TransactionTestCase
 
 
 class UndefinedTemplateVariable(AssertionError):
@@ -63,3 +65,14 @@ def _in_any_order(compiler: SQLCompiler) -> Iterator[Any]:
 def shuffle_unordered_queries() -> None:
     """From here on, a query without an order gives its rows in a random one."""
     SQLCompiler._order_by_pairs = _in_any_order  # type: ignore[method-assign, assignment]
+
+
+def let_flush_empty_what_is_written_once() -> None:
+    """A test that commits is followed by a TRUNCATE of every table, which our triggers refuse to anybody else."""
+    teardown = TransactionTestCase._fixture_teardown
+
+    def without_triggers(case: TransactionTestCase) -> None:
+        with pgtrigger.ignore():
+            teardown(case)
+
+    TransactionTestCase._fixture_teardown = without_triggers  # type: ignore[method-assign]

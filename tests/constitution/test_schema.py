@@ -1,0 +1,142 @@
+"""Attempts to break the laws below the code, as somebody with a database shell would."""
+
+import pytest
+from django.db import DatabaseError, IntegrityError, connection, transaction
+
+from constitution import ledger
+from constitution.actions import publish
+from constitution.errors import BaseMoved, LedgerBroken, Refused
+from constitution.models import Clause, LedgerEntry, Principle, User, Version, VersionClause
+from tests.factories import make_clause, small_constitution
+
+IMMUTABLE = [Principle, Clause, Version, VersionClause, LedgerEntry]
+
+
+@pytest.mark.parametrize("model", IMMUTABLE)
+@pytest.mark.parametrize(
+    "statement", ["DELETE FROM {table}", "UPDATE {table} SET {column} = {column}", "TRUNCATE {table} CASCADE"]
+)
+def test_schema_refuses_to_change_what_is_written_once(constitution: Version, model: type, statement: str) -> None:
+    table, column = model._meta.db_table, model._meta.pk.column  # type: ignore[attr-defined]
+    with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement.format(table=table, column=column))
+
+
+def test_schema_refuses_another_clause_in_a_published_version(constitution: Version) -> None:
+    clause = Clause.objects.first()
+    assert clause is not None
+    Principle.objects.create(id="Z-01")
+    with pytest.raises(DatabaseError, match="never changes"), transaction.atomic():
+        VersionClause.objects.create(version=constitution, clause=clause, principle_id="Z-01", position=99)
+
+
+@pytest.mark.parametrize(("number", "parent"), [(2, None), (3, 1), (7, None)])
+def test_schema_refuses_a_history_that_is_not_a_line(constitution: Version, number: int, parent: int | None) -> None:
+    fields = {"digest": "0" * 64, "title": "Other", "summary": "", "published_by": constitution.published_by}
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Version.objects.create(number=number, parent_id=parent, **fields)
+
+
+def test_schema_refuses_a_scope_on_a_universal_clause(constitution: Version) -> None:
+    with pytest.raises(IntegrityError, match="clause_universal_holds_everywhere"), transaction.atomic():
+        Clause.objects.create(
+            principle_id="U-02", tier=1, title="T", text="T", scope={"region": ["EU"]}, digest="1" * 64
+        )
+
+
+def test_publish_seals_the_texts_in_their_order(constitution: Version) -> None:
+    assert constitution.texts() == small_constitution()
+
+
+def test_publish_on_another_base_than_the_head_is_refused(constitution: Version, reviewer: User) -> None:
+    with pytest.raises(BaseMoved, match="version 1 is in force now"):
+        publish(base=None, clauses=small_constitution(), title="Other", summary="", by=reviewer)
+
+
+@pytest.mark.parametrize(
+    ("clauses", "sentence"),
+    [
+        ([], "without clauses"),
+        ([make_clause("T-01", 3, "One."), make_clause("T-01", 3, "Two.")], "T-01 came twice"),
+        (small_constitution(), "Nothing would change"),
+    ],
+)
+def test_publish_of_a_set_that_makes_no_sense_is_refused(
+    constitution: Version, reviewer: User, clauses: list[object], sentence: str
+) -> None:
+    with pytest.raises(Refused, match=sentence):
+        publish(base=constitution, clauses=clauses, title="Other", summary="", by=reviewer)  # type: ignore[arg-type]
+    assert Version.objects.count() == 1
+
+
+def test_publish_writes_a_wording_once(constitution: Version, reviewer: User) -> None:
+    changed = [*small_constitution()[:3], make_clause("T-03", 3, "Decline in one sentence.")]
+
+    publish(base=constitution, clauses=changed, title="Next", summary="", by=reviewer)
+
+    assert Clause.objects.count() == 5
+
+
+def test_publish_asks_a_constant_number_of_queries(
+    constitution: Version, reviewer: User, django_assert_max_num_queries: object
+) -> None:
+    many = [make_clause(f"T-{number:03}", 3, f"Rule {number}.") for number in range(200)]
+    with django_assert_max_num_queries(20):  # type: ignore[operator]
+        publish(base=constitution, clauses=many, title="Long", summary="", by=reviewer)
+
+
+def test_ledger_append_outside_a_transaction_is_refused(transactional_db: None) -> None:
+    with pytest.raises(transaction.TransactionManagementError):
+        ledger.append(action="tried", by="nobody", subject="test:1")
+
+
+def _entries() -> list[LedgerEntry]:
+    for number in range(4):
+        ledger.append(action="counted", by="test", subject=f"test:{number}", detail={"n": number})
+    return list(LedgerEntry.objects.order_by("number"))
+
+
+@pytest.mark.parametrize(
+    ("tampering", "sentence"),
+    [
+        ("UPDATE constitution_ledgerentry SET detail = '{\"n\": 99}' WHERE number = 2", "Entry 2 was altered"),
+        ("UPDATE constitution_ledgerentry SET actor_name = 'someone' WHERE number = 3", "Entry 3 was altered"),
+        ("DELETE FROM constitution_ledgerentry WHERE number = 2", "Entry 2 is missing"),
+        (
+            "UPDATE constitution_ledgerentry SET number = CASE number WHEN 2 THEN 3 ELSE 2 END WHERE number IN (2, 3)",
+            "Entry 2 does not follow entry 1",
+        ),
+    ],
+)
+def test_ledger_verify_names_the_first_entry_that_was_tampered_with(db: None, tampering: str, sentence: str) -> None:
+    _entries()
+    assert ledger.verify() == 4
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")  # what a superuser can do: no triggers
+        for part in _in_steps(tampering):
+            cursor.execute(part)
+        cursor.execute("SET LOCAL session_replication_role = DEFAULT")
+    with pytest.raises(LedgerBroken, match=sentence):
+        ledger.verify()
+
+
+def _in_steps(statement: str) -> list[str]:
+    """A swap of two keys meets the unique index half-way: go through a third number."""
+    if "CASE" not in statement:
+        return [statement]
+    table = "UPDATE constitution_ledgerentry SET number"
+    return [f"{table} = 900 WHERE number = 2", f"{table} = 2 WHERE number = 3", f"{table} = 3 WHERE number = 900"]
+
+
+def test_schema_refuses_a_ledger_entry_that_does_not_follow(db: None) -> None:
+    last = _entries()[-1]
+    with pytest.raises(DatabaseError, match="does not follow"), transaction.atomic():
+        LedgerEntry.objects.create(
+            number=last.number + 2,
+            at=last.at,
+            actor_name="x",
+            action="x",
+            subject="x",
+            previous=last.digest,
+            digest="f" * 64,
+        )
