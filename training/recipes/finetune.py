@@ -1,0 +1,156 @@
+"""What SFT and DPO share: a frozen order of rows, settings of the trainer, progress, stopping and exact resumption.
+
+A checkpoint of the trainer holds adapter, optimiser, schedule, random state and position. One that a kill left half
+written lacks its mark and is thrown away, so that a stage always resumes from the last complete one.
+"""
+
+import random
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from training.engine.clauses import without_special_tokens
+from training.engine.model import LanguageModel
+from training.recipes.files import Row, digest_folder, write_json
+from training.recipes.looks import ConstitutionalCheckpoint
+from training.recipes.plan import DPOConfig, SFTConfig
+from training.recipes.run import Paused, Run, Stopped
+
+COMPLETE = "complete.json"
+BATCHES_TO_SORT = 6
+
+
+def arrange(lengths: Sequence[int], *, batch_size: int, epochs: int, seed: int) -> list[int]:
+    """Row numbers in the order of training, all epochs in a row; batches hold rows of similar length.
+
+    Every epoch is shuffled anew; runs of a few batches are sorted by length, cut into batches, and these shuffled.
+    """
+    chance = random.Random(seed)  # noqa: S311 - an order of rows, not a secret
+    order: list[int] = []
+    for _ in range(epochs):
+        shuffled = list(range(len(lengths)))
+        chance.shuffle(shuffled)
+        batches = []
+        for start in range(0, len(shuffled), batch_size * BATCHES_TO_SORT):
+            group = sorted(shuffled[start : start + batch_size * BATCHES_TO_SORT], key=lambda row: lengths[row])
+            batches += [group[place : place + batch_size] for place in range(0, len(group), batch_size)]
+        chance.shuffle(batches)
+        order += [row for batch in batches for row in batch]
+    return order
+
+
+def message(role: str, content: str, lm: LanguageModel) -> list[dict[str, str]]:
+    """A chat message that cannot end its own turn, whatever its text."""
+    return [{"role": role, "content": without_special_tokens(content, lm.tokenizer.all_special_tokens)}]
+
+
+def rendered_length(lm: LanguageModel, messages: list[dict[str, str]]) -> int:
+    """Tokens of a conversation in the model's chat template."""
+    return len(lm.tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True)["input_ids"])
+
+
+def check_nothing_is_cut(lengths: dict[str, int], limit: int) -> None:
+    """Refuse rows longer than `limit` tokens: a cut row would teach an answer that nobody accepted."""
+    long = {row: length for row, length in lengths.items() if length > limit}
+    if long:
+        row, length = max(long.items(), key=lambda item: item[1])
+        raise ValueError(
+            f"{len(long)} rows are longer than max_length ({limit} tokens), the longest, {row}, has {length}. "
+            "Shorten them or raise max_length; no row is cut."
+        )
+
+
+def trainer_settings(run: Run, lm: LanguageModel, config: SFTConfig | DPOConfig) -> dict[str, Any]:
+    """Arguments common to TRL's SFTConfig and DPOConfig. Nothing is left to their defaults that could bite."""
+    on_gpu = lm.device.type == "cuda"
+    return {
+        "output_dir": str(run.path("checkpoints")),
+        "per_device_train_batch_size": config.batch_size,
+        "num_train_epochs": 1,  # the rows are laid out for all epochs
+        "train_sampling_strategy": "sequential",
+        "learning_rate": config.learning_rate,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": config.warmup_steps,
+        "weight_decay": 0.0,
+        "max_length": None,
+        "bf16": on_gpu,
+        "use_cpu": not on_gpu,
+        "dataloader_pin_memory": on_gpu,
+        "gradient_checkpointing": False,
+        "save_strategy": "steps",
+        "save_steps": config.save_every,
+        "save_total_limit": 2,
+        "logging_steps": 1,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "seed": run.plan.seed,
+    }
+
+
+class Conductor(TrainerCallback):  # type: ignore[misc]
+    """Tells progress and loss, marks complete checkpoints, and stops after the step in which SIGTERM came."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def on_step_end(self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_kw: Any) -> None:
+        self.run.progress(state.global_step, state.max_steps)
+        if self.run.stopping:
+            control.should_save = control.should_training_stop = True
+
+    def on_log(
+        self,
+        _args: TrainingArguments,
+        state: TrainerState,
+        _control: TrainerControl,
+        logs: dict[str, float],
+        **_kw: Any,
+    ) -> None:
+        for series in ("loss", "rewards/accuracies"):
+            if series in logs:
+                self.run.point(series.rpartition("/")[2], state.global_step, float(logs[series]))
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_kw: Any) -> None:
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        write_json(folder / COMPLETE, {"step": state.global_step})
+
+
+def last_complete(folder: Path) -> Path | None:
+    """The newest complete checkpoint; incomplete ones are removed."""
+    found = []
+    for checkpoint in folder.glob("checkpoint-*"):
+        if (checkpoint / COMPLETE).exists():
+            found.append(checkpoint)
+        else:
+            shutil.rmtree(checkpoint)
+    return max(found, key=lambda checkpoint: int(checkpoint.name.partition("-")[2]), default=None)
+
+
+def train(run: Run, trainer: Trainer, looks: ConstitutionalCheckpoint) -> Row:
+    """Train from the last complete checkpoint to the end, and write RUN/<stage>/adapter.
+
+    Raises `Paused` when the constitutional checkpoint trips and `Stopped` after SIGTERM, both with all state saved.
+    """
+    trainer.add_callback(looks)
+    trainer.add_callback(Conductor(run))
+    checkpoint = last_complete(run.path("checkpoints"))
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if looks.has_paused:
+        raise Paused
+    if trainer.state.global_step < trainer.state.max_steps:
+        raise Stopped
+    adapter = save_adapter(run, trainer.model)
+    return {"steps": trainer.state.global_step, "adapter": digest_folder(adapter, "*.safetensors")}
+
+
+def save_adapter(run: Run, model: Any) -> Path:
+    """Write the trained adapter to RUN/<stage>/adapter, whole or not at all."""
+    partial, target = run.path(".adapter.partial"), run.path("adapter")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(target, ignore_errors=True)
+    model.save_pretrained(partial, selected_adapters=["default"])
+    partial.rename(target)
+    return target

@@ -1,0 +1,36 @@
+"""The round's judge: fitted on the version's decided examples by the frozen reference, once, and kept.
+
+It is never the model under training: what it sees of that model is text, and the states it reads are the reference's.
+"""
+
+import dataclasses
+
+from training.engine.clauses import Clause as ShownClause
+from training.engine.judge import ProbeJudge, labelled_examples
+from training.engine.model import LanguageModel
+from training.recipes.plan import Clause
+from training.recipes.run import Run
+
+
+def round_judge(run: Run, reference: LanguageModel) -> ProbeJudge:
+    """The judge in RUN/judge, fitted there first if no stage has done it."""
+    check_is_reference(reference)
+    path = run.root / "judge" / "probe.json"
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        clauses = [shown_clause(clause) for clause in run.plan.clauses]
+        ProbeJudge.fit(reference, labelled_examples(clauses)).save(path)
+    return ProbeJudge.load(reference, path)
+
+
+def check_is_reference(lm: LanguageModel) -> None:
+    """A judge is never the model under training, nor one with any adapter."""
+    if "+" in lm.digest or hasattr(lm.model, "peft_config"):
+        raise ValueError("The judge must read with the frozen reference, not with a model under training.")
+
+
+def shown_clause(clause: Clause, *, expects: str | None = None) -> ShownClause:
+    """A clause as prompts show it, with all its examples or only those that expect one thing."""
+    row = dataclasses.asdict(clause)
+    row["examples"] = [e for e in row["examples"] if expects in (None, e["expects"])]
+    return ShownClause.of(row)

@@ -1,0 +1,109 @@
+"""Stage 3: preference pairs, each labelled by the judge twice alike, or not at all.
+
+The probe reads every response alone, so that neither can gain from standing first. The revisions were read with
+the accepted response second; here each pair is read anew, the other way round and in other batches. A pair is
+labelled only if both readings prefer the same response by a clear gap; otherwise the judge abstains. Decided
+examples are pairs as well: people have labelled them.
+"""
+
+import sys
+
+from training.engine.judge import ProbeJudge
+from training.engine.model import load
+from training.recipes.answers import whole_sentences
+from training.recipes.files import Row, digest_file, read_rows, write_rows
+from training.recipes.judging import round_judge
+from training.recipes.plan import Plan
+from training.recipes.run import Run, conduct
+
+CHUNK = 32
+
+
+def candidates(rows: list[Row]) -> list[Row]:
+    """The pairs worth asking the judge about: `chosen` is the response that the label of the prompt calls for.
+
+    `gaps` starts with the reading that the stage before made.
+    """
+    return [pair for pair in (candidate(row) for row in rows if not row["why"]) if pair["rejected"]]
+
+
+def candidate(row: Row) -> Row:
+    """An accepted row as a pair; `rejected` is empty where there is nothing to prefer the response to."""
+    harmful = row["label"] == "harmful"
+    before = row["original_refuses"] if harmful else row["over_refusal_refuses"]
+    return {
+        **{name: row[name] for name in ("id", "label", "principle", "prompt")},
+        "chosen": row["response"],
+        "rejected": (whole_sentences(row["original"]) or row["original"]) if harmful else row["over_refusal"],
+        "gaps": [gap(row["response_refuses"], before, row["label"])],
+    }
+
+
+def decided_pairs(plan: Plan) -> list[Row]:
+    """The decided examples that say whether to decline or to help, as pairs."""
+    return [
+        {
+            "id": f"{clause.principle}.{number}",
+            "label": "harmful" if example.expects == "decline" else "benign",
+            "principle": clause.principle,
+            "prompt": example.request,
+            "chosen": example.right,
+            "rejected": example.wrong,
+            "labelled_by": "people",
+        }
+        for clause in plan.clauses
+        for number, example in enumerate(clause.examples, start=1)
+        if example.expects != "style"
+    ]
+
+
+def label(judge: ProbeJudge, pairs: list[Row], min_gap: float) -> list[Row]:
+    """Add the second reading's gap, `why` (empty: labelled as it stands) and the judge's name to each pair."""
+    verdicts = judge.judge([(pair["prompt"], pair[side]) for pair in pairs for side in ("rejected", "chosen")])
+    rows = []
+    for pair, rejected, chosen in zip(pairs, verdicts[::2], verdicts[1::2], strict=True):
+        gaps = [*pair["gaps"], gap(chosen.probability, rejected.probability, pair["label"])]
+        rows.append({**pair, "gaps": gaps, "why": why_not_labelled(gaps, min_gap), "labelled_by": judge.name})
+    return rows
+
+
+def gap(chosen: float | None, rejected: float | None, label: str) -> float | None:
+    """By how much the chosen response satisfies the label better than the rejected one; None where unscored."""
+    if chosen is None or rejected is None:
+        return None
+    return chosen - rejected if label == "harmful" else rejected - chosen
+
+
+def why_not_labelled(gaps: list[float | None], min_gap: float) -> str:
+    """Why the judge abstains; empty when both readings agree clearly."""
+    scored = [value for value in gaps if value is not None]
+    if len(scored) < len(gaps):
+        return "unscored"
+    if any(value < 0 for value in scored):
+        return "inconsistent" if max(scored) > 0 else "the judge prefers the other response"
+    return "too close" if min(scored) < min_gap else ""
+
+
+def work(run: Run) -> Row:
+    """Write RUN/label/pairs.jsonl (the labelled) and RUN/label/dropped.jsonl."""
+    plan = run.plan
+    reference = load(plan.model, device=plan.device)
+    judge = round_judge(run, reference)
+    asked = candidates(read_rows(run.of("revise", "rows.jsonl")))
+    run.expect(len(asked))
+    min_gap = plan.stages.label.min_gap
+    labelled = run.in_chunks("pairs", asked, CHUNK, lambda _number, chunk: label(judge, chunk, min_gap))
+    kept = [row for row in labelled if not row["why"]]
+    dropped = [row for row in labelled if row["why"]]
+    write_rows(run.path("pairs.jsonl"), [*kept, *decided_pairs(plan)])
+    write_rows(run.path("dropped.jsonl"), dropped)
+    return {
+        "labelled": len(kept),
+        "decided": len(decided_pairs(plan)),
+        "dropped": {why: sum(row["why"] == why for row in dropped) for why in sorted({r["why"] for r in dropped})},
+        "pairs": digest_file(run.path("pairs.jsonl")),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(conduct("label", work))
