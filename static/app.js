@@ -1,0 +1,251 @@
+// Keys, theme, live updates and small conveniences. Every page works without any of it.
+
+const root = document.documentElement;
+const announcer = document.getElementById("announcer");
+
+function announce(sentence) {
+  if (announcer) announcer.textContent = sentence;
+}
+
+// Theme ---------------------------------------------------------------------------------------------------------
+
+function currentTheme() {
+  return root.dataset.theme ?? "system";
+}
+
+function chooseTheme(theme) {
+  if (theme === "system") delete root.dataset.theme;
+  else root.dataset.theme = theme;
+  try {
+    if (theme === "system") localStorage.removeItem("ratify-theme");
+    else localStorage.setItem("ratify-theme", theme);
+  } catch {
+    // Storage can be forbidden; the choice then lasts as long as the page.
+  }
+  document.dispatchEvent(new CustomEvent("ratify:theme"));
+}
+
+function isDark() {
+  if (root.dataset.theme) return root.dataset.theme === "dark";
+  return matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+for (const button of document.querySelectorAll("[data-theme-toggle]")) {
+  button.addEventListener("click", () => chooseTheme(isDark() ? "light" : "dark"));
+}
+
+for (const choice of document.querySelectorAll("[data-theme-choice]")) {
+  const radio = choice.querySelector(`[value="${currentTheme()}"]`);
+  if (radio) radio.checked = true;
+  choice.addEventListener("change", (event) => chooseTheme(event.target.value));
+}
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  document.dispatchEvent(new CustomEvent("ratify:theme"));
+});
+
+// Panels, dialogs, menus ----------------------------------------------------------------------------------------
+
+function openPanel(id) {
+  const panel = document.getElementById(id);
+  if (!panel) return;
+  panel.open = true;
+  for (const other of document.querySelectorAll(".work-panel[open]")) {
+    if (other !== panel) other.open = false;
+  }
+  const field = panel.querySelector("textarea, input:not([type=hidden])");
+  field?.focus({ preventScroll: true });
+  panel.scrollIntoView({ block: "center" });
+}
+
+function closePanel(id) {
+  const panel = document.getElementById(id);
+  if (!panel) return;
+  panel.open = false;
+  panel.querySelector("summary")?.focus();
+}
+
+document.addEventListener("click", (event) => {
+  const target = event.target.closest("[data-opens], [data-closes], [data-opens-dialog], [data-clears]");
+  for (const menu of document.querySelectorAll("[data-menu][open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+  if (!target) return;
+  const { opens, closes, opensDialog, clears } = target.dataset;
+  if (opens) {
+    event.preventDefault();
+    openPanel(opens);
+  }
+  if (closes) closePanel(closes);
+  if (opensDialog) document.getElementById(opensDialog)?.showModal();
+  if (clears) document.getElementById(clears)?.replaceChildren();
+});
+
+// "Use this text": the draft goes into the editor without leaving the page.
+document.addEventListener("submit", (event) => {
+  const form = event.target.closest("[data-uses-text]");
+  if (!form) return;
+  const panel = document.getElementById(form.dataset.usesText);
+  const field = panel?.querySelector("textarea[name=text]");
+  if (!field) return;
+  event.preventDefault();
+  field.value = form.querySelector("[data-text]").value;
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+  openPanel(panel.id);
+});
+
+document.addEventListener("input", (event) => {
+  const field = event.target;
+  const output = field.dataset?.count && document.getElementById(field.dataset.count);
+  if (output) output.textContent = `${field.value.length} of ${field.maxLength} characters`;
+});
+
+// Text that was typed and not sent is not lost by a stray click.
+let hasUnsentWork = false;
+document.addEventListener("input", (event) => {
+  if (event.target.closest("[data-keeps-work]")) hasUnsentWork = true;
+});
+document.addEventListener("submit", () => {
+  hasUnsentWork = false;
+});
+addEventListener("beforeunload", (event) => {
+  if (hasUnsentWork) event.preventDefault();
+});
+
+// On a narrow screen the list of clauses starts folded.
+if (matchMedia("(max-width: 61.99rem)").matches) {
+  for (const fold of document.querySelectorAll("[data-fold-narrow]")) fold.open = false;
+}
+
+// Single-key shortcuts ------------------------------------------------------------------------------------------
+
+const TYPING = "input:not([type=radio]):not([type=checkbox]), textarea, select, [contenteditable=true]";
+
+function moveInList(step) {
+  const items = [...document.querySelectorAll("[data-list] [data-item]")];
+  if (!items.length) return false;
+  const here = items.indexOf(document.activeElement);
+  const next = here < 0 ? (step > 0 ? 0 : items.length - 1) : Math.min(Math.max(here + step, 0), items.length - 1);
+  items[next].focus();
+  return true;
+}
+
+function refusalOf(element) {
+  const id = element.getAttribute("aria-describedby");
+  return (id && document.getElementById(id)?.textContent.trim()) || "This is not possible now.";
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    for (const menu of document.querySelectorAll("[data-menu][open]")) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    }
+    return;
+  }
+  if (document.body.dataset.shortcuts !== "on") return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.defaultPrevented) return;
+  if (event.target.closest(TYPING) || document.querySelector("dialog[open]")) return;
+  const element = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  if (element) {
+    event.preventDefault();
+    if (element.disabled) announce(refusalOf(element));
+    else element.click();
+  } else if (event.key === "j" || event.key === "k") {
+    if (moveInList(event.key === "j" ? 1 : -1)) event.preventDefault();
+  }
+});
+
+// Live updates --------------------------------------------------------------------------------------------------
+// An element with data-live-topic refetches itself (hx-trigger="live") when its topic is announced.
+
+const chip = document.getElementById("live-chip");
+
+function showConnection(state) {
+  if (!chip) return;
+  chip.hidden = false;
+  chip.dataset.state = state;
+  chip.textContent = state === "on" ? "Live" : "Reconnecting";
+}
+
+function spread(topic) {
+  const every = topic === "resync";
+  for (const element of document.querySelectorAll("[data-live-topic]")) {
+    if (every || element.dataset.liveTopic === topic) element.dispatchEvent(new CustomEvent("live"));
+  }
+  document.dispatchEvent(new CustomEvent("ratify:topic", { detail: topic }));
+}
+
+// A busy round speaks many times a second; each topic is passed on at most once in half a second.
+const waiting = new Map();
+function receive(topic) {
+  if (waiting.has(topic)) return;
+  waiting.set(topic, setTimeout(() => {
+    waiting.delete(topic);
+    spread(topic);
+  }, 500));
+}
+
+function listen() {
+  const topics = new Set();
+  for (const element of document.querySelectorAll("[data-live-topic], [data-topic]")) {
+    topics.add(element.dataset.liveTopic ?? element.dataset.topic);
+  }
+  if (!topics.size) return;
+  const source = new EventSource(`/events/?topics=${encodeURIComponent([...topics].join(","))}`);
+  let first = true;
+  source.addEventListener("open", () => {
+    showConnection("on");
+    if (!first) receive("resync");
+    first = false;
+  });
+  source.addEventListener("error", () => showConnection("off"));
+  source.addEventListener("message", (event) => receive(event.data));
+  addEventListener("pagehide", () => source.close());
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) location.reload();
+  });
+}
+
+if (document.body.querySelector("[data-live-topic], [data-topic]")) listen();
+
+// A swap keeps what the reader had unfolded, and what was being typed.
+const unfolded = new Set();
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const target = event.detail.target;
+  if (event.detail.requestConfig?.verb === "get" && target.contains(document.activeElement)
+      && document.activeElement.matches(TYPING)) {
+    event.detail.shouldSwap = false;
+    return;
+  }
+  unfolded.clear();
+  for (const details of target.querySelectorAll("details[id][open]")) unfolded.add(details.id);
+});
+document.addEventListener("htmx:afterSettle", () => {
+  for (const id of unfolded) {
+    const details = document.getElementById(id);
+    if (details && !details.matches(".work-panel")) details.open = true;
+  }
+  unfolded.clear();
+});
+
+// A refusal stays in view, and the person stays where they were.
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.detail.requestConfig?.verb !== "post") return;
+  hasUnsentWork = Boolean(document.querySelector(".work-panel[open] textarea"));
+  document.querySelector("#clash .notice")?.scrollIntoView({ block: "center" });
+});
+
+// Polls fail quietly, the chip in the header tells of them; a decision that did not arrive must be told.
+function complain(event, sentence) {
+  if (event.detail.requestConfig?.verb === "get") return;
+  const alert = document.querySelector(".decision-alert");
+  if (alert) alert.textContent = sentence;
+  else announce(sentence);
+}
+document.addEventListener("htmx:sendError", (event) => {
+  complain(event, "The server cannot be reached. Nothing was saved; your text is still here.");
+});
+document.addEventListener("htmx:responseError", (event) => {
+  complain(event, "The server failed. Nothing was saved; your text is still here.");
+});
