@@ -123,12 +123,12 @@ def retry(*, round_: Round, by: User, note: str) -> Round:
 
 
 @transaction.atomic
-def retry_surfacing(*, run: SurfacingRun, by: User) -> SurfacingRun:
+def retry_surfacing(*, run: SurfacingRun, by: User, note: str) -> SurfacingRun:
     """Queue a failed reading again: what was read is not read again."""
     row = SurfacingRun.objects.select_for_update().get(pk=run.pk)
     policies.check_can_retry_surfacing(row, by)
     row.tries = 0
-    _leave(row, QUEUED, by=by, detail={})
+    _leave(row, QUEUED, by=by, detail={"note": policies.check_note(note)})
     return row
 
 
