@@ -10,4 +10,5 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("", include("amendments.urls")),
     path("", include("constitution.urls")),
+    path("", include("training.urls")),
 ]
