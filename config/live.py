@@ -147,7 +147,7 @@ def _session_of(request: ASGIRequest) -> Any:
 
 def _connection_parameters() -> dict[str, Any]:
     """How to connect to the database Django uses; starts the embedded server if need be."""
-    close_old_connections()
+    connection.close()  # the old one may be to a server that is gone
     connection.ensure_connection()
     ours = {"context", "cursor_factory", "prepare_threshold"}
     return {name: value for name, value in connection.get_connection_params().items() if name not in ours}

@@ -66,7 +66,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def collect_static_files(manage: Path) -> subprocess.Popen[bytes]:
-    """Begin to collect the static files under names that browsers may keep; wait for it before serving."""
+    """Begin to collect the static files under names that browsers may keep; leaving its context waits for the end."""
     command = [sys.executable, str(manage), "collectstatic", "--noinput", "--verbosity", "0"]
     return subprocess.Popen(command, env={**os.environ, "HASHED_STATIC": "1"}, stdin=subprocess.DEVNULL)
 

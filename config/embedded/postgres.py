@@ -201,9 +201,10 @@ class Server:
         self._users = (self.home / "users.lock").open("a")
         fcntl.flock(self._users, fcntl.LOCK_SH)
         self._user_pid = os.getpid()
-        atexit.register(self._leave)
+        atexit.register(self.leave)
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Stop counting as a user; the last one to leave stops the server. Happens by itself at exit."""
         if self._users is None or self._user_pid != os.getpid():
             return  # a forked copy of the user that registered this
         try:

@@ -67,10 +67,11 @@ class Command(BaseCommand):
         self.say("up", f"The database runs ({self.elapsed()}).")
         if not os.environ.get("BROKER_URL"):
             supervisor.start(programs.broker(settings.VAR))
-        collecting = startup.collect_static_files(env.BASE / "manage.py")
-        self.prepare_tables()
-        administrator = startup.first_administrator()
-        collecting.wait()
+        with startup.collect_static_files(env.BASE / "manage.py") as collecting:
+            self.prepare_tables()
+            administrator = startup.first_administrator()
+        if collecting.returncode:
+            self.say("up", "The static files could not be collected; pages will lack their looks.")
         self.say("up", f"Tables and files are ready ({self.elapsed()}).")
         supervisor.start(programs.web(listening.fileno()))
         self.wait_for_web(supervisor)
