@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+from amendments.actions import propose
+from amendments.models import Amendment, Producer
+from amendments.operations import Revise
 from constitution.actions import publish
 from constitution.models import Role, User, Version
 from constitution.texts import ClauseText, Example
@@ -60,3 +63,16 @@ def publish_founding_version(*, clauses: Sequence[ClauseText] = (), by: User | N
         summary="The founding version.",
         by=founder,
     )
+
+
+def make_producer(model: str = "a small model") -> Producer:
+    return Producer.objects.create(model=model, checkpoint="c" * 64, prompts="p" * 64)
+
+
+def propose_revision(principle: str, text: str, *, by: Producer | User | None = None) -> Amendment:
+    """A proposal, by a machine unless somebody is named, that rewords a clause of the head version."""
+    head = Version.objects.head()
+    assert head is not None, "publish a version first"
+    before = next(clause for clause in head.texts() if clause.principle == principle)
+    operations = (Revise(principle=principle, before=before.digest, text=text),)
+    return propose(by=by or make_producer(), base=head, operations=operations, rationale="It was not clear.")

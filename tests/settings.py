@@ -15,10 +15,13 @@ from tests.strictness import UndefinedVariable  # noqa: E402
 # A request that asks the same question for row after row fails.
 INSTALLED_APPS = [*INSTALLED_APPS, "zeal"]
 MIDDLEWARE = ["zeal.middleware.zeal_middleware", *MIDDLEWARE]
+ZEAL_NPLUSONE_THRESHOLD = 3  # twice is a choice, three times is a loop
 ZEAL_SHOW_ALL_CALLERS = True
 
 TEMPLATES[0]["OPTIONS"] |= {"string_if_invalid": UndefinedVariable(owned=BASE / "templates")}  # type: ignore[operator]
 
+# Two runs at once do not meet.
+DATABASES["default"]["TEST"] = {"NAME": f"test_ratify_{os.getpid()}"}
 # A test's rows need not survive a power cut.
 DATABASES["default"].setdefault("OPTIONS", {})["options"] = "-c synchronous_commit=off"
 

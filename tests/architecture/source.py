@@ -6,7 +6,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 APPS = ("config", "constitution", "amendments", "training")
-METHOD_DECORATORS = {"require_safe", "require_GET", "require_POST", "require_http_methods"}
 WRITES = {"save", "create", "bulk_create", "bulk_update", "get_or_create", "update_or_create", "delete"}
 LONGEST_TASK = 5
 
@@ -70,18 +69,6 @@ def actions_say_by_whom(tree: ast.Module) -> Iterator[str]:
             yield f"{function.name}: takes positional arguments"
         if "by" not in {argument.arg for argument in function.args.kwonlyargs}:
             yield f"{function.name}: does not say by whom"
-
-
-def views_declare_methods(tree: ast.Module) -> Iterator[str]:
-    for function in public_functions(tree):
-        if _takes_request(function) and not decorators(function) & METHOD_DECORATORS:
-            yield f"{function.name}: does not declare its methods"
-
-
-def _takes_request(function: Function) -> bool:
-    arguments = [*function.args.posonlyargs, *function.args.args]
-    returns = ast.unparse(function.returns) if function.returns else ""
-    return bool(arguments) and arguments[0].arg == "request" and returns.endswith("Response")
 
 
 def no_writes(tree: ast.Module) -> Iterator[str]:

@@ -9,7 +9,17 @@ from tests.architecture.source import APPS, ROOT
 
 TEMPLATES = ROOT / "templates"
 # Found by other packages, or by Django itself, under these names.
-FOUND_BY_NAME = ("account/", "allauth/", "mfa/", "usersessions/", "socialaccount/", "403.html", "404.html", "500.html")
+FOUND_BY_NAME = (
+    "account/",
+    "allauth/",
+    "mfa/",
+    "usersessions/",
+    "socialaccount/",
+    "403.html",
+    "403_csrf.html",
+    "404.html",
+    "500.html",
+)
 USE = re.compile(r"""["']([\w/.-]+\.(?:html|txt|svg))(?:#[\w-]+)?["']""")
 INLINE = {
     "script": re.compile(r"<script(?![^>]*\bsrc=)[^>]*>", re.IGNORECASE),

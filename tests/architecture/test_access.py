@@ -1,0 +1,165 @@
+"""Who gets what at every address. A new address fails here until somebody has written down who may use it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from django.http import HttpResponseBase
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from amendments.models import Amendment
+from constitution.models import Role, User, Version
+from tests import factories
+
+ROLES = tuple(Role.values)
+NOBODY: tuple[str, ...] = ()
+SIGN_IN = "/accounts/login/"
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may use an address: `open` to everyone, else the roles; `empty_handed`: also people without a role."""
+
+    roles: tuple[str, ...] = ROLES
+    empty_handed: bool = True
+    is_open: bool = False
+    method: str = "get"
+    accepted: tuple[int, ...] = (200,)
+    refused: tuple[int, ...] = (403,)
+    data: dict[str, str] = field(default_factory=dict)
+    kwargs: tuple[str, ...] = ()  # names of the things it is about, see `Things`
+
+
+@dataclass(frozen=True)
+class Things:
+    """What the addresses are about."""
+
+    pk: int
+    number: int
+    old: int
+    new: int
+    digest: str
+
+
+READ = Access()
+SIGNED_OUT = Access(is_open=True, accepted=(200, 302))
+DECIDE = Access(roles=(Role.REVIEWER,), empty_handed=False, method="post", accepted=(302,), kwargs=("pk",))
+ACCESS = {
+    "healthz": Access(is_open=True),
+    "sign-in-by-link": Access(is_open=True, accepted=(403,)),  # without a valid link
+    "amendments:queue": READ,
+    "amendments:amendment-detail": Access(kwargs=("pk",)),
+    "amendments:amendment-accept": DECIDE,
+    "amendments:amendment-edit": DECIDE,
+    "amendments:amendment-reject": DECIDE,
+    "constitution:head": READ,
+    "constitution:version-detail": Access(kwargs=("number",)),
+    "constitution:compare": Access(kwargs=("old", "new")),
+    "constitution:history": READ,
+    "constitution:settings": READ,
+    "training:rounds": READ,
+    "training:round-detail": Access(kwargs=("pk",), accepted=(404,)),  # there is no round here
+    "training:round-series": Access(kwargs=("pk",), accepted=(404,)),
+    "training:round-resume": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
+    "training:round-abort": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
+    "training:round-retry": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
+    "training:judges": READ,
+}
+# Another package's pages about a person's own account; what is behind the sign-in is up to it.
+FOREIGN = ("account_", "mfa_", "socialaccount_", "usersessions_")
+# Of those, what somebody may open who is not signed in.
+FOREIGN_OPEN = {"account_login", "account_signup", "account_reset_password", "account_reset_password_done",
+    "account_reset_password_from_key", "account_reset_password_from_key_done", "account_inactive",
+    "account_confirm_email", "account_email_verification_sent", "account_request_login_code",
+    "account_confirm_login_code", "account_logout", "mfa_authenticate", "mfa_trust", "mfa_login_webauthn",
+    "mfa_signup_webauthn", "account_signup_by_passkey", "account_complete_signup"}  # fmt: skip
+
+
+def names(resolver: URLResolver | None = None, prefix: str = "") -> Iterator[str]:
+    """The names of all addresses, with their namespaces."""
+    for entry in (resolver or get_resolver()).url_patterns:
+        if isinstance(entry, URLResolver):
+            yield from names(entry, f"{prefix}{entry.namespace}:" if entry.namespace else prefix)
+        elif isinstance(entry, URLPattern):
+            assert entry.name, f"{prefix}{entry.pattern} has no name"
+            yield f"{prefix}{entry.name}"
+
+
+OURS = [name for name in names() if not name.startswith(FOREIGN)]
+
+
+@pytest.fixture
+def things(constitution: Version) -> Things:
+    amendment = factories.propose_revision("T-03", "Decline in one sentence.")
+    return Things(pk=amendment.pk, number=1, old=1, new=1, digest=amendment.digest)
+
+
+def ask(client: Client, name: str, access: Access, things: Things) -> HttpResponseBase:
+    address = reverse(name, kwargs={argument: getattr(things, argument) for argument in access.kwargs})
+    data = {"digest": things.digest, "text": "Decline kindly.", "reason": "other", "note": "No.", **access.data}
+    send: Callable[..., HttpResponseBase] = getattr(client, access.method)
+    return send(address, data if access.method == "post" else {})
+
+
+def test_every_address_is_listed() -> None:
+    assert sorted(OURS) == sorted(ACCESS)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_anonymous_is_sent_to_the_sign_in(client: Client, things: Things, name: str) -> None:
+    access = ACCESS[name]
+    answer = ask(client, name, access, things)
+    if access.is_open:
+        assert answer.status_code in access.accepted
+    else:
+        assert answer.status_code == 302
+        assert answer["Location"].startswith(SIGN_IN)
+
+
+@pytest.mark.parametrize("role", [*ROLES, ""])
+@pytest.mark.parametrize("name", OURS)
+def test_role_gets_what_is_its_own(client: Client, things: Things, name: str, role: str) -> None:
+    access = ACCESS[name]
+    client.force_login(person(role))
+    may = access.is_open or (role in access.roles if role else access.empty_handed)
+    answer = ask(client, name, access, things)
+    assert answer.status_code in (access.accepted if may else access.refused)
+
+
+@pytest.mark.parametrize("name", [name for name, access in ACCESS.items() if access.method == "post" and name in OURS])
+def test_refused_person_changes_nothing(client: Client, things: Things, stranger: User, name: str) -> None:
+    client.force_login(stranger)
+    ask(client, name, ACCESS[name], things)
+    assert Version.objects.count() == 1
+    assert Amendment.objects.undecided().count() == 1
+
+
+@pytest.mark.parametrize("name", [name for name, access in ACCESS.items() if access.method == "post" and name in OURS])
+def test_writing_address_refuses_get(client: Client, things: Things, reviewer: User, name: str) -> None:
+    client.force_login(reviewer)
+    kwargs = {argument: getattr(things, argument) for argument in ACCESS[name].kwargs}
+    assert client.get(reverse(name, kwargs=kwargs)).status_code == 405
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_address_declares_its_methods(client: Client, things: Things, reviewer: User, name: str) -> None:
+    client.force_login(reviewer)
+    kwargs = {argument: getattr(things, argument) for argument in ACCESS[name].kwargs}
+    assert client.patch(reverse(name, kwargs=kwargs)).status_code == 405
+
+
+@pytest.mark.parametrize("name", [name for name in names() if name.startswith(FOREIGN) and name not in FOREIGN_OPEN])
+def test_account_pages_want_a_sign_in(client: Client, db: None, name: str) -> None:
+    try:
+        address = reverse(name)
+    except Exception:  # noqa: BLE001  addresses about one thing of one person: nothing to ask for here
+        pytest.skip("needs an argument")
+    answer = client.get(address)
+    assert answer.status_code in (302, 404, 405)
+    if answer.status_code == 302:
+        assert answer["Location"].startswith(SIGN_IN)
+
+
+def person(role: str) -> User:
+    return factories.make_user(f"person-{role or 'empty'}", *([Role(role)] if role else []))
