@@ -11,6 +11,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ shared_buffers = 128MB
 wal_level = minimal
 max_wal_senders = 0
 max_wal_size = 1GB
+recovery_init_sync_method = {sync_method}
 random_page_cost = 1.1
 log_min_duration_statement = 1000
 timezone = 'UTC'
@@ -109,9 +111,16 @@ class Server:
         else:
             self._initialise()
         self._clear_stale()
-        (self.data / "embedded.conf").write_text(CONFIGURATION.format(socket=str(self.socket).replace("'", "''")))
+        (self.data / "embedded.conf").write_text(self._configuration())
         self._run("pg_ctl", "-D", str(self.data), "-w", "-t", str(START_SECONDS), "-l", str(self.log), "start")
         self._create_database()
+
+    def _configuration(self) -> str:
+        return CONFIGURATION.format(
+            socket=str(self.socket).replace("'", "''"),
+            # After a kill, one call for all files instead of one for each: a start in tenths of a second, not four.
+            sync_method="syncfs" if sys.platform == "linux" else "fsync",
+        )
 
     def _initialise(self) -> None:
         """Make the data folder under another name and rename it: killed halfway, it leaves nothing half made."""
