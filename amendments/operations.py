@@ -7,7 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from constitution.digests import digest
 from constitution.errors import Refused
-from constitution.texts import ClauseText, PrincipleId, Prose, Value
+from constitution.texts import ClauseText, PrincipleId, Prose, Value, sentences
 
 
 class Revise(Value):
@@ -32,7 +32,7 @@ def read_operations(content: object) -> Operations:
     try:
         return _OPERATIONS.validate_python(content)
     except ValidationError as error:
-        raise Refused(". ".join(found["msg"] for found in error.errors(include_url=False))) from error
+        raise Refused(f"This cannot become law. {sentences(error)}") from error
 
 
 def content_digest(operations: Sequence[Revise]) -> str:

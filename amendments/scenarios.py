@@ -16,7 +16,7 @@ from amendments.models import Label, Scenario
 from constitution import ledger
 from constitution.digests import digest
 from constitution.errors import BadFile
-from constitution.texts import Dimension, Line, PrincipleId, Prose, Value
+from constitution.texts import Dimension, Line, PrincipleId, Prose, Value, sentences
 
 BATCH = 500
 XSTEST_LABELS = {"safe": Label.BENIGN, "unsafe": Label.HARMFUL}
@@ -134,8 +134,7 @@ def _checked(batch: list[Row], report: Report, *, held_out: bool) -> dict[str, t
         try:
             text = ScenarioText.model_validate({"held_out": held_out, **content})
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            report.refusals.append(Refusal(line, f"{'.'.join(map(str, first['loc'])) or 'row'}: {first['msg']}"))
+            report.refusals.append(Refusal(line, sentences(error).replace("\n", "; ")))
             continue
         if text.digest in found:
             report.duplicates.append(line)

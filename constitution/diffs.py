@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from constitution.texts import ClauseText
 
@@ -13,8 +13,7 @@ Kind = Literal["equal", "ins", "del"]
 TOKEN = re.compile(r"\w+\s*|[^\w\s]\s*|\s+")
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A run of words that stayed, came or went."""
 
     kind: Kind

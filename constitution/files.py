@@ -4,7 +4,7 @@ import yaml
 from pydantic import ValidationError
 
 from constitution.errors import BadFile
-from constitution.texts import ClauseText, Line, Value
+from constitution.texts import ClauseText, Line, Value, sentences
 
 MAX_BYTES = 5_000_000
 
@@ -25,19 +25,10 @@ def read(content: str) -> ConstitutionFile:
     except yaml.YAMLError as error:
         raise BadFile(f"This is not YAML: {error}") from error
     except ValidationError as error:
-        raise BadFile(_sentences(error)) from error
+        raise BadFile(sentences(error)) from error
 
 
 def write(file: ConstitutionFile) -> str:
     """The canonical text of a constitution file."""
     content = {"title": file.title, "clauses": [clause.model_dump(mode="json") for clause in file.clauses]}
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
-
-
-def _sentences(error: ValidationError) -> str:
-    """One line for each thing that is wrong: clauses are counted from 1, as a person would."""
-    lines = []
-    for found in error.errors(include_url=False):
-        place = " → ".join(str(part + 1) if isinstance(part, int) else str(part) for part in found["loc"])
-        lines.append(f"{place or 'file'}: {found['msg']}")
-    return "\n".join(lines)

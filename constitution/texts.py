@@ -4,7 +4,7 @@ import re
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from constitution.digests import digest
 
@@ -29,6 +29,16 @@ Line = Annotated[str, AfterValidator(_plain), Field(min_length=1, max_length=200
 Prose = Annotated[str, AfterValidator(_plain), Field(min_length=1, max_length=4000)]
 PrincipleId = Annotated[str, Field(pattern=r"^[A-Z]-[0-9]{2,3}$")]
 Scope = dict[Dimension, tuple[Line, ...]]
+
+
+def sentences(error: ValidationError) -> str:
+    """What is wrong, one line for each place; items are counted from 1, as a person would."""
+    lines = []
+    for found in error.errors(include_url=False):
+        place = " → ".join(str(part + 1) if isinstance(part, int) else str(part) for part in found["loc"])
+        reason = str(found.get("ctx", {}).get("error", found["msg"]))
+        lines.append(f"{place}: {reason}" if place else reason)
+    return "\n".join(lines)
 
 
 class Value(BaseModel):

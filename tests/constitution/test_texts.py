@@ -79,7 +79,7 @@ def test_file_is_the_same_after_writing_and_reading(texts: list[str]) -> None:
     [
         ("title: [", "not YAML"),
         ("title: A law\nclauses:\n- principle: X", "clauses → 1 → principle"),
-        ("- 1\n- 2", "file"),
+        ("- 1\n- 2", "valid dictionary"),
         ("title: !!python/object/apply:os.system ['true']\nclauses: []", "not YAML"),
     ],
 )
