@@ -48,12 +48,25 @@ function isMeasurement(curve) {
   return curve.series.some((series) => series.points.some((point) => point.state || point.low !== null));
 }
 
+// Where the scale crosses zero, "no different from the reference" gets a line of its own.
+function drawZero(plot) {
+  const { ctx, bbox, scales } = plot;
+  if (scales.y.min >= 0 || scales.y.max <= 0) return;
+  const y = plot.valToPos(0, "y", true);
+  ctx.strokeStyle = colour("--rule-firm");
+  ctx.beginPath();
+  ctx.moveTo(bbox.left, y);
+  ctx.lineTo(bbox.left + bbox.width, y);
+  ctx.stroke();
+}
+
 // Intervals as whiskers, and a mark that is not only a colour where a look warned or failed.
 function drawMarks(plot, curve) {
   const { ctx } = plot;
   const scale = devicePixelRatio;
   ctx.save();
   ctx.lineWidth = 1.5 * scale;
+  drawZero(plot);
   curve.series.forEach((series, index) => {
     if (!plot.series[index + 1].show) return;
     for (const point of series.points) {
