@@ -25,7 +25,8 @@ def one_reviewer_decides(transactional_db: None) -> None:
 
 def at_once(*tries: Callable[[], object]) -> list[object]:
     """Start all together, each on its own connection; what each returned, or the refusal that it met."""
-    barrier, results = Barrier(len(tries)), [None] * len(tries)
+    barrier = Barrier(len(tries))
+    results: list[object] = [None] * len(tries)
 
     def run(place: int) -> None:
         barrier.wait()
