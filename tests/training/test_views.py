@@ -1,0 +1,218 @@
+import json
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from constitution.models import Role, User
+from tests.factories import make_user
+from training import actions, leases, progress
+from training.actions import Outcome
+from training.models import Arm, Checkpoint, Evaluation, JudgeCard, Round, Transcript
+from training.states import ABORTED, PAUSED, QUEUED
+from training.views import report
+
+pytestmark = pytest.mark.django_db
+
+NOTE = "It may go on."
+SHARE = {"value": 0.9, "low": 0.8, "high": 0.95}
+
+
+@pytest.fixture
+def client(client: Client, overseer: User) -> Client:
+    client.force_login(overseer)
+    return client
+
+
+def page(client: Client, round_: Round, **headers: str) -> str:
+    answer = client.get(reverse("training:round-detail", args=[round_.pk]), headers=headers)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def rate(round_: Round, measure: str, arm: Arm, k: int, *, n: int = 20, unscored: int = 0) -> Evaluation:
+    low, high = k / n / 2, (1 + k / n) / 2
+    return Evaluation(
+        round=round_, measure=measure, arm=arm, k=k, n=n, unscored=unscored, low=low, high=high, judge="probe-1", seed=1
+    )
+
+
+def finish(round_: Round, *, unscored: int = 0) -> Round:
+    transcript = Transcript(
+        round=round_,
+        key="a",
+        label="benign",
+        prompt="How do I paint <b>a house</b>?",
+        reference="With a brush.",
+        trained="I can't help.",
+        reference_refuses=False,
+        trained_refuses=None,
+    )
+    outcome = Outcome(
+        result={"judge": "probe-1", "seed": 1, "device": "cpu"},
+        data_card=[{"stage": "revise", "kept": 1200, "dropped": {"too long": 3}, "seconds": 12.5}],
+        evaluations=[
+            rate(round_, "harmful_answered", Arm.REFERENCE, 19),
+            rate(round_, "harmful_answered", Arm.TRAINED, 10, unscored=unscored),
+            rate(round_, "benign_refused", Arm.REFERENCE, 1),
+            rate(round_, "benign_refused", Arm.TRAINED, 2),
+        ],
+        transcripts=[transcript],
+        checkpoint=Checkpoint(round=round_, path="rounds/1/dpo/adapter", digest="d" * 64),
+    )
+    return actions.finish(round_=round_, outcome=outcome)
+
+
+def write_progress(round_: Round, *events: dict[str, object]) -> None:
+    from training.runner import folder_of
+
+    folder = folder_of(round_)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "progress.jsonl").open("a") as stream:
+        stream.writelines(json.dumps(event) + "\n" for event in events)
+    progress.drain(round_, folder / "progress.jsonl")
+
+
+LOOK = {"kind": "look", "stage": "sft", "measure": "refusal_margin", "low": -0.98, "high": None, "state": "ok"}
+
+
+def test_list_of_rounds_is_empty_at_first(client: Client) -> None:
+    assert "A round opens by itself" in client.get(reverse("training:rounds")).content.decode()
+
+
+def test_list_of_rounds_shows_progress_and_outcome(client: Client, claimed_round: Round) -> None:
+    write_progress(claimed_round, {"kind": "progress", "stage": "sft", "step": 12, "total": 50})
+    assert "step 12 of 50" in client.get(reverse("training:rounds")).content.decode()
+    finish(claimed_round)
+    assert "19 of 20 before, 10 of 20 after" in client.get(reverse("training:rounds")).content.decode()
+
+
+def test_page_of_a_queued_round(client: Client, queued_round: Round) -> None:
+    assert "as soon as a gpu worker is free" in page(client, queued_round)
+
+
+def test_page_of_a_running_round_shows_curves(client: Client, claimed_round: Round) -> None:
+    write_progress(
+        claimed_round,
+        {"kind": "progress", "stage": "sft", "step": 2, "total": 4},
+        {"kind": "point", "stage": "sft", "series": "loss", "step": 1, "value": 2.5},
+        {"kind": "point", "stage": "sft", "series": "loss", "step": 1, "value": 2.25},
+        {**LOOK, "step": 2, "group": "harmful", "value": -0.2},
+        {**LOOK, "step": 2, "group": "benign", "value": 0.1, "low": None},
+    )
+    answer = client.get(reverse("training:round-series", args=[claimed_round.pk]))
+    loss, margin = answer.json()["curves"]
+    point = {"step": 1, "value": 2.25, "low": None, "high": None, "state": ""}
+    assert loss["series"] == [{"label": "SFT", "points": [point]}]
+    assert [series["label"] for series in margin["series"]] == ["harmful", "benign"]
+    assert "2 of 4" in page(client, claimed_round)
+
+
+def test_progress_is_taken_over_once_and_a_torn_line_waits(claimed_round: Round) -> None:
+    from training.runner import folder_of
+
+    write_progress(claimed_round, {"kind": "progress", "stage": "sft", "step": 1, "total": 4})
+    file = folder_of(claimed_round) / "progress.jsonl"
+    assert not progress.drain(claimed_round, file)
+    line = json.dumps({"kind": "progress", "stage": "sft", "step": 2, "total": 4}) + "\n"
+    with file.open("a") as stream:
+        stream.write(line[:20])
+    assert not progress.drain(claimed_round, file)
+    with file.open("a") as stream:
+        stream.write(line[20:])
+    assert progress.drain(claimed_round, file)
+    claimed_round.refresh_from_db()
+    assert claimed_round.step == 2
+
+
+def test_fragment_is_the_part_of_the_page_that_htmx_asks_for(client: Client, claimed_round: Round) -> None:
+    part = page(client, claimed_round, hx_request="true", hx_target="round-status")
+    assert part.strip().startswith('<section id="round-status"')
+    assert part.strip() in page(client, claimed_round)
+
+
+def test_page_of_a_paused_round_shows_evidence_and_both_decisions(client: Client, paused_round: Round) -> None:
+    text = page(client, paused_round)
+    assert "The refusal margin fell by 1.20 nats." in text
+    assert "With a crowbar." in text
+    assert "disabled" not in text
+
+
+def test_page_of_a_paused_round_disables_what_the_viewer_may_not_do(client: Client, paused_round: Round) -> None:
+    client.force_login(make_user("rita", Role.REVIEWER))
+    text = page(client, paused_round)
+    assert text.count("disabled aria-describedby") == 2
+    assert "Only overseers resume a paused round." in text
+
+
+def test_page_of_a_finished_round_escapes_what_models_and_files_say(client: Client, claimed_round: Round) -> None:
+    text = page(client, finish(claimed_round))
+    assert "19 of 20 before, 10 of 20 after" in text
+    assert "&lt;b&gt;a house&lt;/b&gt;" in text
+    assert "too long (3)" in text
+    assert "advisory" in text
+
+
+def test_result_with_many_unscored_answers_is_shown_as_not_certified(client: Client, claimed_round: Round) -> None:
+    round_ = finish(claimed_round, unscored=5)
+    assert "Not certified (harmful requests answered)" in page(client, round_)
+    evaluations = list(round_.evaluations.all())
+    assert [row["label"] for row in report.before_and_after(evaluations)] == ["Harmless requests declined"]
+
+
+def test_pages_of_failed_and_aborted_rounds_say_why(client: Client, claimed_round: Round, overseer: User) -> None:
+    actions.fail(job=claimed_round, error="sft: The disk is full.")
+    assert "The disk is full." in page(client, claimed_round)
+    actions.abort(round_=claimed_round, by=overseer, note="No room.")
+    assert "olga aborted it: No room." in page(client, claimed_round)
+
+
+def test_resume_by_form(client: Client, paused_round: Round) -> None:
+    answer = client.post(reverse("training:round-resume", args=[paused_round.pk]), {"note": NOTE})
+    assert answer.status_code == 302
+    paused_round.refresh_from_db()
+    assert paused_round.state == QUEUED
+
+
+def test_abort_by_htmx_goes_back_to_the_page(client: Client, paused_round: Round) -> None:
+    address = reverse("training:round-abort", args=[paused_round.pk])
+    answer = client.post(address, {"note": NOTE}, headers={"hx-request": "true", "hx-target": "round-status"})
+    assert answer["HX-Redirect"] == reverse("training:round-detail", args=[paused_round.pk])
+    paused_round.refresh_from_db()
+    assert paused_round.state == ABORTED
+
+
+def test_refused_decision_keeps_the_note(client: Client, paused_round: Round) -> None:
+    client.force_login(make_user("rita", Role.REVIEWER))
+    answer = client.post(reverse("training:round-resume", args=[paused_round.pk]), {"note": NOTE})
+    assert answer.status_code == 403
+    assert NOTE in answer.content.decode()
+    paused_round.refresh_from_db()
+    assert paused_round.state == PAUSED
+
+
+def test_decision_by_get_is_refused(client: Client, paused_round: Round) -> None:
+    assert client.get(reverse("training:round-resume", args=[paused_round.pk])).status_code == 405
+
+
+def test_judges_show_their_newest_card(client: Client) -> None:
+    assert "No judge has been measured yet." in client.get(reverse("training:judges")).content.decode()
+    metrics = dict.fromkeys(("auc", "sensitivity", "specificity", "coverage"), SHARE) | {"n": 300}
+    for dataset in ("decided examples, cross-validated", "XSTest"):
+        JudgeCard.objects.create(
+            judge="probe-1", calibration_digest="c" * 64, dataset=dataset, metrics=metrics, advisory=False
+        )
+    text = client.get(reverse("training:judges")).content.decode()
+    assert "probe-1" in text
+    assert "may gate" in text
+
+
+def test_pages_ask_the_database_a_fixed_number_of_questions(
+    client: Client, claimed_round: Round, django_assert_max_num_queries: object
+) -> None:
+    finish(claimed_round)
+    with django_assert_max_num_queries(14):  # type: ignore[operator]
+        client.get(reverse("training:rounds"))
+    with django_assert_max_num_queries(14):  # type: ignore[operator]
+        page(client, claimed_round)
+    assert leases.claim(Round) is None
