@@ -69,10 +69,10 @@ def shuffle_unordered_queries() -> None:
 
 def let_flush_empty_what_is_written_once() -> None:
     """A test that commits is followed by a TRUNCATE of every table, which our triggers refuse to anybody else."""
-    teardown = TransactionTestCase._fixture_teardown
+    teardown = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
 
     def without_triggers(case: TransactionTestCase) -> None:
         with pgtrigger.ignore():
             teardown(case)
 
-    TransactionTestCase._fixture_teardown = without_triggers  # type: ignore[method-assign]
+    TransactionTestCase._fixture_teardown = without_triggers  # type: ignore[attr-defined]
