@@ -116,6 +116,7 @@ ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_REDIRECT_URL = LOGOUT_REDIRECT_URL
 ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_RATE_LIMITS = {"login_failed": ""}  # axes counts guesses, for all processes together
 SESAME_MAX_AGE = timedelta(days=1)
 SESAME_ONE_TIME = True
 AXES_FAILURE_LIMIT = 10
