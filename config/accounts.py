@@ -1,5 +1,7 @@
 """How people get in: nobody registers by themselves; an administrator makes the account."""
 
+from collections.abc import Mapping
+
 from allauth.account.adapter import DefaultAccountAdapter
 from django.http import HttpRequest
 
@@ -7,3 +9,8 @@ from django.http import HttpRequest
 class ClosedAccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002
         return False
+
+
+def name_in(request: HttpRequest, credentials: Mapping[str, str] | None = None) -> str:
+    """Whose password is being guessed. Sign-in does not mind upper case, so neither may the count of failures."""
+    return (credentials or request.POST).get("username", "").lower()
