@@ -63,7 +63,6 @@ ACCESS = {
     "training:round-series": Access(kwargs=("pk",), accepted=(404,)),
     "training:round-resume": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
     "training:round-abort": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
-    "training:round-retry": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
     "training:judges": READ,
 }
 # Another package's pages about a person's own account; what is behind the sign-in is up to it.
