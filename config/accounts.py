@@ -11,6 +11,7 @@ class ClosedAccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return False
 
 
-def name_in(request: HttpRequest, credentials: Mapping[str, str] | None = None) -> str:
+def name_in(request: HttpRequest, credentials: Mapping[str, str | None] | None = None) -> str:
     """Whose password is being guessed. Sign-in does not mind upper case, so neither may the count of failures."""
-    return (credentials or request.POST).get("username", "").lower()
+    name = (credentials or request.POST).get("username")
+    return name.lower() if isinstance(name, str) else ""  # a sign-in link names nobody
