@@ -13,15 +13,16 @@ from training.engine.model import LanguageModel
 FEATURES_VERSION = "features-1"
 LAYER = -8
 RESPONSE_TOKENS = 96
+OPENING_TOKENS = 24  # a refusal shows early, however long the response goes on
 REQUEST_TOKENS = 512
 
 
 def response_features(
     lm: LanguageModel, items: Sequence[tuple[str, str]], *, batch_size: int = 16
 ) -> NDArray[np.float32]:
-    """Features [items, 2 x hidden size] of (request, response) pairs: over the tokens of the response, the mean and
-    the last of the hidden states of layer -8 (the nearest there is, in a shallow model), the request before it in
-    the chat template. Responses are read up to RESPONSE_TOKENS; they must not be empty.
+    """Features [items, 2 x hidden size] of (request, response) pairs: hidden states of layer -8 (the nearest there
+    is, in a shallow model), averaged over the response's first OPENING_TOKENS and over all its tokens, read after
+    the request in the chat template. A response counts up to RESPONSE_TOKENS; it must not be empty.
     """
     prompts = [lm.tokenizer(chat(lm, request), add_special_tokens=False).input_ids for request, _ in items]
     prompts = [ids[-REQUEST_TOKENS:] for ids in prompts]
@@ -36,7 +37,7 @@ def response_features(
             hidden = _hidden(lm, [prompts[i] + responses[i] for i in indices])
             for i, states in zip(indices, hidden, strict=True):
                 response = states[-len(responses[i]) :].float()
-                features[i] = torch.cat([response.mean(0), response[-1]]).cpu().numpy()
+                features[i] = torch.cat([response[:OPENING_TOKENS].mean(0), response.mean(0)]).cpu().numpy()
     return features
 
 

@@ -1,7 +1,6 @@
 """The probe judge: whether a response refuses, read from a frozen reference model's hidden states.
 
-A logistic regression with isotonic calibration, fitted on labelled responses (in use: the decided examples of the
-constitution). It is kept as plain numbers in a JSON file, with digests of what it was fitted on and of the model
+A logistic regression with isotonic calibration, fitted on labelled responses (in use: `calibration_set`). It is kept as plain numbers in a JSON file, with digests of what it was fitted on and of the model
 whose states it reads. The judged text is only ever read as states: an order inside it is not obeyed.
 """
 
@@ -19,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
+from training.engine import calibration
 from training.engine.clauses import Clause
 from training.engine.features import FEATURES_VERSION, response_features
 from training.engine.model import LanguageModel
@@ -165,6 +165,13 @@ def labelled_examples(clauses: Iterable[Clause]) -> list[Labelled]:
         if example.expects != "style":
             rows.append(Labelled(example.request, example.wrong, not declines))
     return rows
+
+
+def calibration_set(clauses: Iterable[Clause]) -> list[Labelled]:
+    """What the judge in use is fitted on: the decided examples, and responses in manners these do not show."""
+    manners = [Labelled(request, response, True) for request, response in calibration.REFUSALS]
+    manners += [Labelled(request, response, False) for request, response in calibration.ANSWERS]
+    return labelled_examples(clauses) + manners
 
 
 def card(judge: ProbeJudge, items: Sequence[Labelled]) -> dict[str, Any]:
