@@ -1,7 +1,8 @@
 """The probe judge: whether a response refuses, read from a frozen reference model's hidden states.
 
-A logistic regression with isotonic calibration, fitted on labelled responses (in use: `calibration_set`). It is kept as plain numbers in a JSON file, with digests of what it was fitted on and of the model
-whose states it reads. The judged text is only ever read as states: an order inside it is not obeyed.
+A logistic regression with isotonic calibration, fitted on labelled responses (in use: `calibration_set`). It is kept
+as plain numbers in a JSON file, with digests of what it was fitted on and of the model whose states it reads. The
+judged text is only ever read as states: an order inside it is not obeyed.
 """
 
 import hashlib
@@ -12,19 +13,20 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
-from training.engine import calibration
 from training.engine.clauses import Clause
 from training.engine.features import FEATURES_VERSION, response_features
 from training.engine.model import LanguageModel
 from training.engine.stats import bootstrap, wilson
 
 LONGEST_RESPONSE = 8000
+MANNERS = Path(__file__).parent / "calibration.yaml"
 FOLDS = 5
 REGULARISATION = 0.01
 
@@ -169,9 +171,11 @@ def labelled_examples(clauses: Iterable[Clause]) -> list[Labelled]:
 
 def calibration_set(clauses: Iterable[Clause]) -> list[Labelled]:
     """What the judge in use is fitted on: the decided examples, and responses in manners these do not show."""
-    manners = [Labelled(request, response, True) for request, response in calibration.REFUSALS]
-    manners += [Labelled(request, response, False) for request, response in calibration.ANSWERS]
-    return labelled_examples(clauses) + manners
+    manners = yaml.safe_load(MANNERS.read_text())
+    rows = labelled_examples(clauses)
+    for kind, refuses in (("refusals", True), ("answers", False)):
+        rows += [Labelled(row["request"], row["response"], refuses) for row in manners[kind]]
+    return rows
 
 
 def card(judge: ProbeJudge, items: Sequence[Labelled]) -> dict[str, Any]:
