@@ -7,6 +7,13 @@ function announce(sentence) {
   if (announcer) announcer.textContent = sentence;
 }
 
+// Where there is a decision bar the sentence is shown there, as the server's own refusals are.
+function tell(sentence) {
+  const alert = document.querySelector(".decision-alert");
+  if (alert) alert.textContent = sentence;
+  else announce(sentence);
+}
+
 // Theme ---------------------------------------------------------------------------------------------------------
 
 function currentTheme() {
@@ -44,6 +51,8 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   document.dispatchEvent(new CustomEvent("ratify:theme"));
 });
 
+let hasUnsentWork = false;
+
 // Panels, dialogs, menus ----------------------------------------------------------------------------------------
 
 function openPanel(id) {
@@ -62,23 +71,23 @@ function closePanel(id) {
   const panel = document.getElementById(id);
   if (!panel) return;
   panel.open = false;
+  hasUnsentWork = false;
   panel.querySelector("summary")?.focus();
 }
 
 document.addEventListener("click", (event) => {
-  const target = event.target.closest("[data-opens], [data-closes], [data-opens-dialog], [data-clears]");
+  const target = event.target.closest("[data-opens], [data-closes], [data-opens-dialog]");
   for (const menu of document.querySelectorAll("[data-menu][open]")) {
     if (!menu.contains(event.target)) menu.open = false;
   }
   if (!target) return;
-  const { opens, closes, opensDialog, clears } = target.dataset;
+  const { opens, closes, opensDialog } = target.dataset;
   if (opens) {
     event.preventDefault();
     openPanel(opens);
   }
   if (closes) closePanel(closes);
   if (opensDialog) document.getElementById(opensDialog)?.showModal();
-  if (clears) document.getElementById(clears)?.replaceChildren();
 });
 
 // "Use this text": the draft goes into the editor without leaving the page.
@@ -101,7 +110,6 @@ document.addEventListener("input", (event) => {
 });
 
 // Text that was typed and not sent is not lost by a stray click.
-let hasUnsentWork = false;
 document.addEventListener("input", (event) => {
   if (event.target.closest("[data-keeps-work]")) hasUnsentWork = true;
 });
@@ -119,7 +127,7 @@ if (matchMedia("(max-width: 61.99rem)").matches) {
 
 // Single-key shortcuts ------------------------------------------------------------------------------------------
 
-const TYPING = "input:not([type=radio]):not([type=checkbox]), textarea, select, [contenteditable=true]";
+const TYPING = "input, textarea, select, [contenteditable=true]";
 
 function moveInList(step) {
   const items = [...document.querySelectorAll("[data-list] [data-item]")];
@@ -150,6 +158,7 @@ document.addEventListener("keydown", (event) => {
   if (element) {
     event.preventDefault();
     if (element.disabled) announce(refusalOf(element));
+    else if (hasUnsentWork && element.type === "submit") tell("Send or cancel what you are writing first.");
     else element.click();
   } else if (event.key === "j" || event.key === "k") {
     if (moveInList(event.key === "j" ? 1 : -1)) event.preventDefault();
@@ -238,10 +247,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
 
 // Polls fail quietly, the chip in the header tells of them; a decision that did not arrive must be told.
 function complain(event, sentence) {
-  if (event.detail.requestConfig?.verb === "get") return;
-  const alert = document.querySelector(".decision-alert");
-  if (alert) alert.textContent = sentence;
-  else announce(sentence);
+  if (event.detail.requestConfig?.verb !== "get") tell(sentence);
 }
 document.addEventListener("htmx:sendError", (event) => {
   complain(event, "The server cannot be reached. Nothing was saved; your text is still here.");
