@@ -71,11 +71,7 @@ def collect_static_files(manage: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env={**os.environ, "HASHED_STATIC": "1"}, stdin=subprocess.DEVNULL)
 
 
-def first_administrator() -> AbstractBaseUser:
-    """The oldest active superuser; `admin`, with every role and no password, where there is none."""
-    people = get_user_model()
-    known = people._default_manager.filter(is_superuser=True, is_active=True).order_by("pk").first()
-    if known:
-        return known
-    roles = [value for value, _ in people._meta.get_field("roles").base_field.flatchoices]
-    return people.objects.create_superuser("admin", roles=roles)
+def first_administrator() -> AbstractBaseUser | None:
+    """The oldest superuser who may sign in."""
+    people = get_user_model()._default_manager
+    return people.filter(is_superuser=True, is_active=True).order_by("pk").first()

@@ -7,8 +7,8 @@ import socket
 import sys
 import threading
 import time
-import urllib.request
-from contextlib import suppress
+from contextlib import closing, suppress
+from http.client import HTTPConnection
 from typing import Any
 
 from django.conf import settings
@@ -22,6 +22,7 @@ from config.supervision import Supervisor
 
 WEB_SECONDS = 60
 LOOK_SECONDS = 0.2
+LOCAL = ("127.0.0.1", "0.0.0.0")  # noqa: S104  what people here call localhost
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -32,7 +33,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self.began = time.monotonic()
         self.stopping = threading.Event()
-        self.site = f"http://{'localhost' if env.HOST == '127.0.0.1' else env.HOST}:{env.PORT}"
+        self.site = f"http://{'localhost' if env.HOST in LOCAL else env.HOST}:{env.PORT}"
         try:
             startup.check_space(settings.VAR)
             lock = startup.lock(settings.VAR, site=self.site)
@@ -69,15 +70,13 @@ class Command(BaseCommand):
             supervisor.start(programs.broker(settings.VAR))
         with startup.collect_static_files(env.BASE / "manage.py") as collecting:
             self.prepare_tables()
-            administrator = startup.first_administrator()
         if collecting.returncode:
             self.say("up", "The static files could not be collected; pages will lack their looks.")
         self.say("up", f"Tables and files are ready ({self.elapsed()}).")
         supervisor.start(programs.web(listening.fileno()))
         self.wait_for_web(supervisor)
-        link = sign_in.link_for(administrator, site=self.site)
         self.say("up", f"Ratify serves at {self.site}/ ({self.elapsed()}). Ctrl-C stops everything.")
-        self.say("up", f"Sign in as {administrator.get_username()}, once, within a day: {link}")
+        self.offer_link()
         self.start_workers(supervisor)
 
     def prepare_tables(self) -> None:
@@ -87,6 +86,14 @@ class Command(BaseCommand):
             call_command("seed", stdout=told)
             for line in told.getvalue().splitlines():
                 self.say("seed", line)
+
+    def offer_link(self) -> None:
+        administrator = startup.first_administrator()
+        if administrator is None:
+            self.say("up", "Nobody administers this installation yet: python manage.py createsuperuser")
+        else:
+            link = sign_in.link_for(administrator, site=self.site)
+            self.say("up", f"Sign in as {administrator.get_username()}, once, within a day: {link}")
 
     def start_workers(self, supervisor: Supervisor) -> None:
         supervisor.start(programs.cpu_worker())
@@ -100,8 +107,9 @@ class Command(BaseCommand):
         deadline = time.monotonic() + WEB_SECONDS
         while not self.stopping.wait(0.05) and time.monotonic() < deadline:
             supervisor.look_after_all()
-            with suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{env.PORT}/healthz", timeout=10).close()
+            with suppress(OSError), closing(HTTPConnection(env.HOST, env.PORT, timeout=10)) as web:
+                web.request("GET", "/healthz")
+                web.getresponse()  # whatever it says, it serves
                 return
 
     def elapsed(self) -> str:
