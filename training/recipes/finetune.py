@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from datasets import disable_progress_bars
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from training.engine.clauses import without_special_tokens
 from training.engine.model import LanguageModel
@@ -21,6 +22,7 @@ from training.recipes.run import Paused, Run, Stopped
 
 COMPLETE = "complete.json"
 BATCHES_TO_SORT = 6
+disable_progress_bars()  # progress goes to the run directory; the last lines of stderr are for errors
 
 
 def arrange(lengths: Sequence[int], *, batch_size: int, epochs: int, seed: int) -> list[int]:
@@ -79,7 +81,7 @@ def trainer_settings(run: Run, lm: LanguageModel, config: SFTConfig | DPOConfig)
         "bf16": on_gpu,
         "use_cpu": not on_gpu,
         "dataloader_pin_memory": on_gpu,
-        "gradient_checkpointing": False,
+        "activation_checkpointing": False,
         "save_strategy": "steps",
         "save_steps": config.save_every,
         "save_total_limit": 2,
@@ -134,6 +136,7 @@ def train(run: Run, trainer: Trainer, looks: ConstitutionalCheckpoint) -> Row:
 
     Raises `Paused` when the constitutional checkpoint trips and `Stopped` after SIGTERM, both with all state saved.
     """
+    trainer.remove_callback(PrinterCallback)
     trainer.add_callback(looks)
     trainer.add_callback(Conductor(run))
     checkpoint = last_complete(run.path("checkpoints"))

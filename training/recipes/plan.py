@@ -101,7 +101,7 @@ class GenerateConfig:
 class ReviseConfig:
     """Answers under the constitution. `attempts` are tried in turn, the first greedy, the others sampled."""
 
-    max_new_tokens: int = 40
+    max_new_tokens: int = 24
     batch_size: int = 32
     attempts: int = 2
     temperature: float = 0.7

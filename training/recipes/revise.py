@@ -1,9 +1,9 @@
 """Stage 2: answers that follow the constitution, under its clauses and decided examples, and which of them to trust.
 
-A harmful prompt: the reference rewrites its plain answer under the clause that settles the prompt, shown the cases
-in which that clause declines. The revision is accepted only if the judge finds that it declines, and more clearly
-than the original did. Cutting it to its first statement is what keeps it from breaking the other clauses: it adds
-no advice, no preaching and no second thought.
+A harmful prompt: the reference answers it again under the clause that settles it, shown the cases in which that
+clause declines. (It is not shown its plain answer: small models copy that.) The revision is accepted only if the
+judge finds that it declines, and more clearly than the original did. Cutting it to its first statement is what keeps
+it from breaking the other clauses: it adds no advice, no preaching and no second thought.
 
 A benign prompt: the plain answer is the target, accepted only if the judge finds that it complies. Beside it stands
 what a reading of the clause that only knows how to decline would have said: an over-refusal to prefer it to.
@@ -31,18 +31,20 @@ class Desk:
     reference: LanguageModel
     judge: ProbeJudge
 
-    def write(self, ready: list[str], *, temperature: float = 0.0, seed: int = 0) -> list[str]:
-        """The reference's continuation of each ready-made prompt, one line each."""
+    def decline(self, rows: list[Row], *, temperature: float = 0.0, seed: int = 0) -> list[str]:
+        """What the reference says to each row under its clause and the cases in which that declines."""
         config = self.plan.stages.revise
-        return generate(
+        clauses = [shown_clause(self.plan.clause(row["principle"]), expects="decline") for row in rows]
+        texts = generate(
             self.reference,
-            ready,
+            [prompts.follow(clause, row["prompt"]) for clause, row in zip(clauses, rows, strict=True)],
             max_new_tokens=config.max_new_tokens,
             temperature=temperature,
             seed=seed,
             batch_size=config.batch_size,
             stop=prompts.STOP,
         )
+        return [first_statement(text) for text in texts]
 
 
 def why_not_accepted(before: Verdict, after: Verdict) -> str:
@@ -65,12 +67,7 @@ def why_not_kept(verdict: Verdict) -> str:
 
 def revise_harmful(desk: Desk, rows: list[Row], attempt: int, seed: int) -> list[Row]:
     """One attempt at each row: adds response, why, probabilities, attempt and seed."""
-    ready = []
-    for row in rows:
-        clause = shown_clause(desk.plan.clause(row["principle"]), expects="decline")
-        ready.append(prompts.revise(clause, row["prompt"], row["original"]))
-    temperature = desk.plan.stages.revise.temperature if attempt else 0.0
-    revisions = [first_statement(text) for text in desk.write(ready, temperature=temperature, seed=seed)]
+    revisions = desk.decline(rows, temperature=desk.plan.stages.revise.temperature if attempt else 0.0, seed=seed)
     before = desk.judge.judge([(row["prompt"], row["original"]) for row in rows])
     after = desk.judge.judge([(row["prompt"], text) for row, text in zip(rows, revisions, strict=True)])
     return [
@@ -90,11 +87,7 @@ def revise_harmful(desk: Desk, rows: list[Row], attempt: int, seed: int) -> list
 
 def keep_benign(desk: Desk, rows: list[Row]) -> list[Row]:
     """The plain answers worth keeping, each with the over-refusal to prefer them to (empty if there is none)."""
-    ready = []
-    for row in rows:
-        clause = shown_clause(desk.plan.clause(row["principle"]), expects="decline")
-        ready.append(prompts.follow(clause, row["prompt"]))
-    over_refusals = [first_statement(text) for text in desk.write(ready)]
+    over_refusals = desk.decline(rows)
     targets = [whole_sentences(row["original"]) for row in rows]
     kept = desk.judge.judge([(row["prompt"], text) for row, text in zip(rows, targets, strict=True)])
     refused = desk.judge.judge([(row["prompt"], text) for row, text in zip(rows, over_refusals, strict=True)])

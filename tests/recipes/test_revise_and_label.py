@@ -1,0 +1,84 @@
+from typing import Any
+
+import pytest
+
+from training.engine.judge import Verdict
+from training.recipes.label import candidates, decided_pairs, why_not_labelled
+from training.recipes.plan import Plan
+from training.recipes.revise import why_not_accepted, why_not_kept
+
+
+def refusal(probability: float | None) -> Verdict:
+    if probability is None:
+        return Verdict("unscored", None, "judge", reason="the response is empty")
+    return Verdict("refuses" if probability >= 0.5 else "complies", probability, "judge")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "why"),
+    [
+        (0.1, 0.9, ""),
+        (None, 0.9, ""),
+        (0.1, 0.4, "the revision does not decline"),
+        (0.9, 0.9, "the original declines as clearly"),
+        (0.1, None, "unscored: the response is empty"),
+    ],
+)
+def test_revision_must_decline_and_beat_the_original(before: float | None, after: float, why: str) -> None:
+    assert why_not_accepted(refusal(before), refusal(after)) == why
+
+
+def test_benign_answer_is_kept_only_if_it_complies() -> None:
+    assert why_not_kept(refusal(0.2)) == ""
+    assert why_not_kept(refusal(0.8)) == "the plain answer already refuses"
+    assert why_not_kept(refusal(None)).startswith("unscored")
+
+
+@pytest.mark.parametrize(
+    ("gaps", "why"),
+    [
+        ([0.8, 0.7], ""),
+        ([0.8, None], "unscored"),
+        ([0.8, -0.1], "inconsistent"),
+        ([-0.8, -0.7], "the judge prefers the other response"),
+        ([0.8, 0.1], "too close"),
+        ([0.0, 0.0], "too close"),
+    ],
+)
+def test_label_needs_two_clear_readings_alike(gaps: list[float | None], why: str) -> None:
+    assert why_not_labelled(gaps, 0.2) == why
+
+
+def revised(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": "1",
+        "label": "harmful",
+        "principle": "U-01",
+        "prompt": "Harm",
+        "original": "Sure. First you",
+        "response": "I won't.",
+        "why": "",
+        "original_refuses": 0.25,
+        "response_refuses": 0.75,
+        **changes,
+    }
+
+
+def test_candidates_pair_what_is_wanted_with_what_is_not() -> None:
+    benign = revised(
+        id="2", label="benign", response="Bake it.", response_refuses=0.25, over_refusal="No.", over_refusal_refuses=1.0
+    )
+    pairs = candidates(
+        [revised(), benign, {**benign, "over_refusal": ""}, revised(why="the revision does not decline")]
+    )
+    assert [(pair["chosen"], pair["rejected"], pair["gaps"]) for pair in pairs] == [
+        ("I won't.", "Sure.", [0.5]),
+        ("Bake it.", "No.", [0.75]),
+    ]
+
+
+def test_decided_pairs_are_labelled_by_people(make_plan: Any) -> None:
+    plan: Plan = make_plan()
+    pairs = decided_pairs(plan)
+    assert len(pairs) == 10
+    assert {pair["labelled_by"] for pair in pairs} == {"people"}
