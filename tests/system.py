@@ -96,11 +96,15 @@ class System:
         return wait_for(self._link, f"a sign-in link in {self.log}", seconds=seconds, every=0.05)
 
     def _link(self) -> str:
-        text = self.log.read_text(errors="replace")
-        if self._process is not None and self._process.poll() is not None:
-            raise GaveUp(f"The system ended with status {self._process.returncode}:\n{text[-3000:]}")
-        found = LINK.search(text)
+        self.check_running()
+        found = LINK.search(self.log.read_text(errors="replace"))
         return found[1] if found else ""
+
+    def check_running(self) -> None:
+        """Raise, with its last words, where the system has ended by itself."""
+        if self._process is not None and self._process.poll() is not None:
+            words = self.log.read_text(errors="replace")[-3000:]
+            raise GaveUp(f"The system ended with status {self._process.returncode}:\n{words}")
 
     def stop(self) -> int:
         """Ask it to stop as Ctrl-C does; return its exit status. No-op when it does not run."""
@@ -142,6 +146,7 @@ class System:
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """What the database says."""
+        self.check_running()
         where = str(postgres.socket_folder(self.var))
         with psycopg.connect(host=where, user=postgres.SUPERUSER, dbname=postgres.DATABASE) as connection:
             return connection.execute(query.encode(), parameters).fetchall()
@@ -164,7 +169,7 @@ class System:
         done = subprocess.run(
             [sys.executable, "-c", "\n".join(lines)],
             cwd=ROOT,
-            env={**self.environment, "DJANGO_SETTINGS_MODULE": "config.settings"},
+            env={"DJANGO_SETTINGS_MODULE": "config.settings", **self.environment},
             capture_output=True,
             text=True,
             check=False,

@@ -47,7 +47,7 @@ def shoot_all(link: str, *, is_new: bool = False) -> None:
                 base_url=site,
                 storage_state=session,
                 viewport=SIZE,  # type: ignore[arg-type]
-                color_scheme=scheme,  # type: ignore[arg-type]
+                color_scheme=scheme,
             )
             shoot(context, scheme)
 

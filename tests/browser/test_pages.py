@@ -66,7 +66,7 @@ def test_missing_page_says_so(page: Page) -> None:
     answer = page.goto("/nothing-here/")
     assert answer is not None
     assert answer.status == 404
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Not found")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("nothing at this address")
     desk.check_accessible(page)
 
 
@@ -83,7 +83,7 @@ def test_reject_without_javascript(plain_page: Page, system: System, places: dic
     number = file_proposal(system, "T-02", "It never stops early.")
     before = system.value("SELECT max(number) FROM constitution_version")
     plain_page.goto(f"/proposals/{number}/")
-    plain_page.get_by_text("Reject with a reason").click()
+    plain_page.locator("#reject summary").click()
     plain_page.locator("#reject input[name=reason]").first.check()
     plain_page.get_by_role("button", name="Reject the proposal").click()
     expect(plain_page.locator(".flashes")).to_contain_text("Rejected")
