@@ -101,7 +101,8 @@ def test_database_refuses_a_second_live_round_for_a_version(queued_round: Round)
 
 
 def test_database_refuses_to_change_a_plan(queued_round: Round) -> None:
-    for change in ({"plan": {}}, {"seed": 1}, {"data_digest": "0" * 64}):
+    changes: list[dict[str, object]] = [{"plan": {}}, {"seed": 1}, {"data_digest": "0" * 64}]
+    for change in changes:
         with pytest.raises(DatabaseError, match="Cannot update"), transaction.atomic():
             Round.objects.filter(pk=queued_round.pk).update(**change)
 

@@ -1,0 +1,167 @@
+"""What workers are woken for. A message carries nothing: what there is to do stands in the database.
+
+The only module of the web side that touches the engine, inside functions that only the gpu worker calls.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+from celery import shared_task
+from django.conf import settings
+
+from constitution.digests import digest
+from constitution.texts import ClauseText
+from training import coordinator, leases, runner, surfacing
+from training.errors import StageFailed
+from training.models import Round, SurfacingRun
+from training.surfacing import BATCH, Answered, Asked, Draft, Engine, Heard, Tell
+
+if TYPE_CHECKING:
+    from training.engine.clauses import Clause
+    from training.engine.judge import ProbeJudge
+    from training.engine.model import LanguageModel
+
+GPU = "gpu"
+# A wake-up that nobody has taken by the next tick is followed by another one.
+WAKE_UP_SECONDS = 5
+
+log = structlog.get_logger(__name__)
+
+_loaded: "dict[str, LanguageModel]" = {}
+
+
+@shared_task
+def tick() -> None:
+    """Every few seconds: queue what should run, and wake a gpu worker where something waits."""
+    coordinator.tick()
+    if coordinator.is_work_waiting():
+        work.apply_async(expires=WAKE_UP_SECONDS)
+
+
+@shared_task
+def reap() -> None:
+    """Every few seconds: queue again what a dead worker held."""
+    leases.reap()
+
+
+# Acknowledged at once: a round takes longer than any broker waits, and its lease says that somebody has it.
+@shared_task(queue=GPU, acks_late=False)
+def work() -> None:
+    """Do all that waits, rounds first."""
+    while not is_stopping() and work_once():
+        pass
+
+
+def work_once() -> bool:
+    """Do the next job that waits; False where there is none."""
+    if round_ := leases.claim(Round):
+        runner.run(round_, model=model_folder, stop_asked=is_stopping)
+    elif run := leases.claim(SurfacingRun):
+        surfacing.run(run, engine_for=engine_for, stop_asked=is_stopping)
+    else:
+        return False
+    return True
+
+
+def is_stopping() -> bool:
+    """Whether this worker was asked to stop."""
+    from celery.worker import state
+
+    return state.should_stop is not None or state.should_terminate is not None
+
+
+def model_folder() -> str:
+    """MODEL as the engine takes it: a folder or a hub id; unset, the default model, converted at its first use."""
+    if not settings.MODEL:
+        from training.engine.model import ModelError, ensure_default_model
+
+        try:
+            return str(ensure_default_model(Path(settings.VAR) / "models"))
+        except ModelError as error:
+            raise StageFailed(str(error)) from error
+    return str(Path(settings.MODEL).absolute()) if Path(settings.MODEL).is_dir() else settings.MODEL
+
+
+def language_model() -> "LanguageModel":
+    """The reference model, which stays loaded in this process."""
+    from training.engine.model import ModelError, load
+
+    folder = model_folder()
+    if folder not in _loaded:
+        _loaded.clear()
+        try:
+            _loaded[folder] = load(folder, device=settings.ENGINE_DEVICE)
+        except ModelError as error:
+            raise StageFailed(str(error)) from error
+    return _loaded[folder]
+
+
+def engine_for(clauses: Sequence[ClauseText], tell: Tell) -> Engine:
+    """The reference model, and a judge fitted on the clauses' decided examples, as surfacing uses them."""
+    from training.engine.prompts import PROMPT_DIGEST
+
+    lm = language_model()
+    tell("Fitting the judge on the decided examples.")
+    judge = judge_for(lm, clauses)
+    return Engine(
+        model=Path(settings.MODEL or coordinator.MODEL_NAME_OF_DEFAULT).name,
+        checkpoint=lm.digest,
+        prompts=PROMPT_DIGEST,
+        judge=judge.name,
+        read=partial(_read, lm, judge),
+        draft=partial(_draft, lm),
+    )
+
+
+def _read(lm: "LanguageModel", judge: "ProbeJudge", asked: Sequence[Asked]) -> Iterator[Answered]:
+    from training.engine.surface import Scenario, read_scenarios
+
+    by_id = {str(one.scenario.pk): one for one in asked}
+    scenarios = [Scenario(pk, one.scenario.prompt, one.scenario.label) for pk, one in by_id.items()]  # type: ignore[arg-type]
+    shown = {pk: [_shown(clause) for clause in one.clauses] for pk, one in by_id.items()}
+    for found in read_scenarios(lm, judge, scenarios, lambda scenario: shown[scenario.id], batch_size=BATCH):
+        heard = tuple(
+            Heard(principle, found.responses[principle], verdict.verdict, verdict.probability, verdict.reason)
+            for principle, verdict in found.verdicts.items()
+        )
+        yield Answered(by_id[found.scenario_id].scenario, heard, found.signals)
+
+
+def _draft(lm: "LanguageModel", clause: ClauseText, cases: Sequence[tuple[str, str, str]], seed: int) -> list[Draft]:
+    from training.engine.model import ModelError
+    from training.engine.propose import Case, propose, rationale
+
+    shown, wrong = _shown(clause), [Case(*case) for case in cases]  # type: ignore[arg-type]
+    try:
+        candidates = propose(lm, shown, wrong, seed=seed)
+    except ModelError as error:  # its context is too short for this clause: the cluster stays, for people
+        log.warning("nothing could be drafted", principle=clause.principle, reason=str(error))
+        return []
+    return [
+        Draft(found.text, found.kind, found.score, found.effect, found.harm, rationale(shown, wrong, found))
+        for found in candidates
+    ]
+
+
+def _shown(clause: ClauseText) -> "Clause":
+    from training.engine.clauses import Clause
+
+    return Clause.of(clause.model_dump())
+
+
+def judge_for(lm: "LanguageModel", clauses: Sequence[ClauseText]) -> "ProbeJudge":
+    """The judge of a version, fitted once on its decided examples and kept under VAR/judges."""
+    from training.engine.judge import JudgeError, ProbeJudge, labelled_examples
+
+    labelled = labelled_examples(_shown(clause) for clause in clauses)
+    file = Path(settings.VAR) / "judges" / f"{digest([lm.digest, labelled])[:32]}.json"
+    try:
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            ProbeJudge.fit(lm, labelled).save(file)
+        return ProbeJudge.load(lm, file)
+    except JudgeError as error:
+        raise StageFailed(str(error)) from error
