@@ -19,9 +19,9 @@ from constitution.errors import Refused
 from constitution.models import Tier
 from constitution.resolution import in_force
 from constitution.texts import ClauseText
-from training import actions, leases, reading
+from training import actions, judging, leases, reading
 from training.errors import LeaseLost, StageFailed
-from training.models import JudgeCard, Reading, SurfacingRun
+from training.models import Reading, SurfacingRun
 
 BATCH = 8
 LEAST_SIGNAL = 0.5
@@ -142,7 +142,7 @@ def _ask(row: Scenario, clauses: Sequence[ClauseText]) -> Asked:
 
 def _keep(claimed: SurfacingRun, engine: Engine, producer: Producer, answers: Sequence[Answered]) -> None:
     """Write down what was answered and what it shows; all of a batch, or nothing."""
-    is_advisory = not JudgeCard.objects.filter(judge=engine.judge, advisory=False).exists()
+    is_advisory = not judging.may_gate(engine.judge)
     with leases.fenced(claimed) as row:
         for answered in answers:
             verdicts = [_verdict(heard, judge=engine.judge, is_advisory=is_advisory) for heard in answered.heard]

@@ -6,17 +6,20 @@ The only module of the web side that touches the engine, inside functions that o
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from celery import shared_task
 from django.conf import settings
 
 from constitution.digests import digest
+from constitution.models import Version
 from constitution.texts import ClauseText
-from training import coordinator, leases, runner, surfacing
+from training import coordinator, judging, leases, runner, surfacing
+from training.actions import WORKER
 from training.errors import StageFailed
-from training.models import Round, SurfacingRun
+from training.models import JudgeCard, Round, SurfacingRun
+from training.states import DONE
 from training.surfacing import BATCH, Answered, Asked, Draft, Engine, Heard, Tell
 
 if TYPE_CHECKING:
@@ -62,7 +65,7 @@ def work_once() -> bool:
     elif run := leases.claim(SurfacingRun):
         surfacing.run(run, engine_for=engine_for, stop_asked=is_stopping)
     else:
-        return False
+        return measure_judge()
     return True
 
 
@@ -153,10 +156,10 @@ def _shown(clause: ClauseText) -> "Clause":
 
 
 def judge_for(lm: "LanguageModel", clauses: Sequence[ClauseText]) -> "ProbeJudge":
-    """The judge of a version, fitted once on its decided examples and kept under VAR/judges."""
-    from training.engine.judge import JudgeError, ProbeJudge, labelled_examples
+    """The judge of a version, fitted once on its calibration set and kept under VAR/judges."""
+    from training.engine.judge import JudgeError, ProbeJudge, calibration_set
 
-    labelled = labelled_examples(_shown(clause) for clause in clauses)
+    labelled = calibration_set(_shown(clause) for clause in clauses)
     file = Path(settings.VAR) / "judges" / f"{digest([lm.digest, labelled])[:32]}.json"
     try:
         if not file.exists():
@@ -165,3 +168,41 @@ def judge_for(lm: "LanguageModel", clauses: Sequence[ClauseText]) -> "ProbeJudge
         return ProbeJudge.load(lm, file)
     except JudgeError as error:
         raise StageFailed(str(error)) from error
+
+
+def measure_judge() -> bool:
+    """In idle time, give the judge of the head version its card. True where work came up meanwhile."""
+    from training.engine.judge import ProbeJudge, calibration_set, card
+    from training.engine.stats import wilson
+
+    head = Version.objects.head()
+    if head is None or not SurfacingRun.objects.filter(version=head, state=DONE).exists():
+        return False
+    lm, clauses = language_model(), head.texts()
+    judge = judge_for(lm, clauses)
+    if JudgeCard.objects.filter(judge=judge.name, dataset=judging.CALIBRATION_SET).exists():
+        return False
+    labelled = calibration_set(_shown(clause) for clause in clauses)
+    cards = []
+    for part in judging.folds(row.request for row in labelled):
+        if is_stopping() or coordinator.is_work_waiting():
+            return True
+        seen = ProbeJudge.fit(lm, [row for row in labelled if row.request not in part])
+        cards.append(card(seen, [row for row in labelled if row.request in part]))
+    metrics = judging.pool(cards, judge=judge.name, calibration=judge.probe.calibration, interval=wilson)
+    judging.record(dataset=judging.CALIBRATION_SET, metrics=metrics, template=judge.probe.features, by=WORKER)
+    return False
+
+
+def measure_judge_on(answers: Sequence[judging.LabelledAnswer]) -> dict[str, dict[str, Any]]:
+    """The head version's judge measured on labelled answers, by their source. Loads the model: minutes."""
+    from training.engine.judge import Labelled, card
+
+    head = Version.objects.head()
+    if head is None:
+        raise StageFailed("There is no constitution yet, so there is no judge.")
+    judge = judge_for(language_model(), head.texts())
+    rows: dict[str, list[Labelled]] = {}
+    for one in answers:
+        rows.setdefault(one.source, []).append(Labelled(one.request, one.response, one.refuses))
+    return {source: {**card(judge, found), "template": judge.probe.features} for source, found in rows.items()}

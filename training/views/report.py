@@ -5,8 +5,8 @@ from typing import Any
 
 from constitution.digests import digest
 from constitution.models import User
-from training import policies, runner
-from training.models import Arm, Evaluation, JudgeCard, Round
+from training import judging, policies, runner
+from training.models import Arm, Evaluation, Round
 from training.recipes.plan import STAGES
 from training.states import DONE, FAILED, MOVING, PAUSED
 from training.views import words
@@ -161,7 +161,7 @@ def _result(round_: Round, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
     return {
         "sentence": outcome(evaluations),
         "judge": judge,
-        "judge_is_advisory": not JudgeCard.objects.filter(judge=judge, advisory=False).exists(),
+        "judge_is_advisory": not judging.may_gate(judge),
         "seed": round_.seed,
         "measures": [
             {"label": label, "direction": "lower is better", "arms": [_arm(row) for row in arms.values()]}
