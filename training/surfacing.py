@@ -25,6 +25,7 @@ from training.models import Reading, SurfacingRun
 
 BATCH = 8
 LEAST_SIGNAL = 0.5
+SCENARIOS = 40
 MOST_PROPOSALS = 4
 MOST_TRIES = 5
 
@@ -117,7 +118,7 @@ def _run(claimed: SurfacingRun, engine_for: EngineFor, check: Callable[[], None]
         raise StageFailed(f"The reading was taken up {MOST_TRIES} times and its worker died each time.")
     clauses = claimed.version.texts()
     candidates = Scenario.objects.filter(held_out=False).exclude(label=Label.UNKNOWN).order_by("pk")
-    chosen = reading.choose(candidates, seed=claimed.seed, most=getattr(settings, "SURFACING_SCENARIOS", 40))
+    chosen = reading.choose(candidates, seed=claimed.seed, most=getattr(settings, "SURFACING_SCENARIOS", SCENARIOS))
     _tell(claimed, "Loading the model.", total=len(chosen))
     engine = engine_for(clauses, lambda message: _tell(claimed, message))
     producer, _ = Producer.objects.get_or_create(

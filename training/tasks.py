@@ -76,23 +76,23 @@ def is_stopping() -> bool:
     return state.should_stop is not None or state.should_terminate is not None
 
 
-def model_folder() -> str:
+def model_folder(tell: Tell | None = None) -> str:
     """MODEL as the engine takes it: a folder or a hub id; unset, the default model, converted at its first use."""
     if not settings.MODEL:
         from training.engine.model import ModelError, ensure_default_model
 
         try:
-            return str(ensure_default_model(Path(settings.VAR) / "models"))
+            return str(ensure_default_model(Path(settings.VAR) / "models", on_progress=tell))
         except ModelError as error:
             raise StageFailed(str(error)) from error
     return str(Path(settings.MODEL).absolute()) if Path(settings.MODEL).is_dir() else settings.MODEL
 
 
-def language_model() -> "LanguageModel":
+def language_model(tell: Tell | None = None) -> "LanguageModel":
     """The reference model, which stays loaded in this process."""
     from training.engine.model import ModelError, load
 
-    folder = model_folder()
+    folder = model_folder(tell)
     if folder not in _loaded:
         _loaded.clear()
         try:
@@ -106,7 +106,7 @@ def engine_for(clauses: Sequence[ClauseText], tell: Tell) -> Engine:
     """The reference model, and a judge fitted on the clauses' decided examples, as surfacing uses them."""
     from training.engine.prompts import PROMPT_DIGEST
 
-    lm = language_model()
+    lm = language_model(tell)
     tell("Fitting the judge on the decided examples.")
     judge = judge_for(lm, clauses)
     return Engine(
