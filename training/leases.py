@@ -1,7 +1,8 @@
 """Who works on a job: a lease in the database, extended by a heartbeat, and every write fenced by the attempt.
 
 The row is the truth and a broker message only wakes. A worker that dies stops extending; `reap` puts the job back and
-the next claim counts `attempt` up, so that whatever the dead worker's ghost still tries to write is refused.
+the next claim counts `attempt` up, so that whatever the dead worker's ghost still tries to write is refused. All
+times are the database's: the clocks of workers need not agree.
 """
 
 import os
@@ -15,6 +16,7 @@ from typing import TypeVar
 import structlog
 from django.db import DatabaseError, connection, models, transaction
 from django.db.models import F
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from training.errors import LeaseLost
@@ -35,17 +37,17 @@ def claim(kind: type[AnyJob]) -> AnyJob | None:
         job = queued.order_by("pk").first()
         if job is None:
             return None
-        now = timezone.now()
         job.state, job.attempt, job.tries, job.error = RUNNING, job.attempt + 1, job.tries + 1, ""
-        job.lease_owner, job.lease_until = f"{socket.gethostname()}:{os.getpid()}", now + LEASE
-        job.started_at = job.started_at or now
+        job.lease_owner, job.lease_until = f"{socket.gethostname()}:{os.getpid()}", Now() + LEASE
+        job.started_at = job.started_at or timezone.now()
         job.save(update_fields=["state", "attempt", "tries", "error", "lease_owner", "lease_until", "started_at"])
+        job.refresh_from_db(fields=["lease_until"])
     return job
 
 
 def extend(job: Job) -> None:
     """Hold the job for another lease. Raises LeaseLost where it is not ours any more."""
-    if not _held(job).update(lease_until=timezone.now() + LEASE):
+    if not _held(job).update(lease_until=Now() + LEASE):
         raise LeaseLost(job)
 
 
@@ -66,7 +68,7 @@ def give_back(job: Job, *, was_asked: bool) -> None:
 
 def reap() -> int:
     """Put back every job whose lease has lapsed; returns how many."""
-    lapsed = [kind._default_manager.filter(state=RUNNING, lease_until__lt=timezone.now()) for kind in KINDS]
+    lapsed = [kind._default_manager.filter(state=RUNNING, lease_until__lt=Now()) for kind in KINDS]
     return sum(jobs.update(state=QUEUED, lease_owner="", lease_until=None) for jobs in lapsed)
 
 
