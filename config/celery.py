@@ -5,6 +5,7 @@ A message only wakes a worker: what there is to do, and who does it, stands in t
 
 import logging.config
 import os
+import warnings
 from typing import Any
 
 from celery import Celery
@@ -25,6 +26,9 @@ def transport_options(broker_url: str) -> dict[str, int]:
     return REDIS_OPTIONS if broker_url.startswith(("redis", "valkey")) else {}
 
 
+# As root Celery warns of messages that carry code; ours are JSON, which cannot.
+warnings.filterwarnings("ignore", message="You're running the worker with superuser privileges")
+
 app = Celery("ratify")
 app.conf.update(
     broker_url=settings.BROKER_URL,
@@ -36,6 +40,7 @@ app.conf.update(
     result_serializer="json",
     task_ignore_result=True,
     task_default_queue=CPU,
+    task_routes={"training.tasks.work": {"queue": GPU}},
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,

@@ -41,6 +41,7 @@ def configuration(*, json: bool, level: str) -> dict[str, Any]:
             "django": {"handlers": [], "propagate": True, "level": "INFO"},
             "django.server": {"handlers": [], "propagate": True},
             "axes": {"level": "WARNING"},
+            "celery": {"level": "WARNING"},  # not a line for every tick
         },
     }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from config.embedded import valkey
 from config.supervision import Program
 
-CELERY = [sys.executable, "-m", "celery", "--app", "config"]
+CELERY = [sys.executable, "-m", "celery", "--quiet", "--app", "config"]
 # One machine: no need to talk to other workers, nor to tell them that we live.
 ALONE = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"]
 CPU_PROCESSES = 2
@@ -30,7 +30,7 @@ def cpu_worker() -> Program:
 def gpu_worker() -> Program:
     """One process and no pool: the model stays loaded in it, and a recipe it runs is its only child."""
     command = [*CELERY, "worker", "--queues", "gpu", "--hostname", "gpu@%h", "--pool", "solo"]
-    return Program("gpu", [*command, *ALONE], grace=20.0, stops_as_group=True)
+    return Program("gpu", [*command, *ALONE], stops_as_group=True)
 
 
 def beat() -> Program:
