@@ -1,6 +1,7 @@
 """What the page of a round shows: values from rows, nothing else."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from constitution.digests import digest
@@ -93,7 +94,7 @@ def _round(round_: Round) -> dict[str, Any]:
         "is_live": round_.state in MOVING,
         "sentence": words.sentence(round_),
         "seed": round_.seed,
-        "model": round_.plan["model"],
+        "model": _model_name(round_.plan["model"]),
         "device": round_.result["device"] if round_.result else round_.plan["device"],
         "attempt": round_.attempt,
         "created_at": round_.created_at,
@@ -102,6 +103,11 @@ def _round(round_: Round) -> dict[str, Any]:
         "worker": round_.lease_owner,
         "plan_digest": digest(round_.plan),
     }
+
+
+def _model_name(model: str) -> str:
+    """A hub id as it is, a folder by its last part."""
+    return Path(model).name if Path(model).is_absolute() else model
 
 
 def _stage(round_: Round, name: str) -> dict[str, Any]:
