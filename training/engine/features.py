@@ -47,13 +47,22 @@ def _hidden(lm: LanguageModel, rows: Sequence[Sequence[int]]) -> torch.Tensor:
     ids = torch.tensor([[0] * (width - len(row)) + list(row) for row in rows], device=lm.device)
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=lm.device)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
-    output = lm.model(
-        input_ids=ids,
-        attention_mask=mask,
-        position_ids=positions,
-        output_hidden_states=True,
-        use_cache=False,
-        logits_to_keep=1,
-    )
-    states: tuple[torch.Tensor, ...] = output.hidden_states
-    return states[max(LAYER, 1 - len(states))]
+    layers = lm.model.get_decoder().layers
+    watch = layers[max(1, len(layers) + 1 + LAYER)].register_forward_pre_hook(_stop_here)
+    try:
+        lm.model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=1)
+    except _Reached as reached:
+        return reached.states
+    finally:
+        watch.remove()
+    raise AssertionError("the probed layer was never reached")
+
+
+class _Reached(Exception):  # not an error: the layers above the probed one need not run
+    def __init__(self, states: torch.Tensor) -> None:
+        super().__init__()
+        self.states = states
+
+
+def _stop_here(_layer: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+    raise _Reached(inputs[0])

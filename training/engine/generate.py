@@ -21,13 +21,15 @@ def generate(
     seed: int = 0,
     batch_size: int = 32,
     stop: Sequence[str] = (),
+    repetition_penalty: float = 1.0,
     on_progress: Progress | None = None,
 ) -> list[str]:
     """One response per prompt, in the prompts' order, without special tokens or surrounding white space.
 
     A response ends at an end token, before the first `stop` string, or after `max_new_tokens`. Temperature 0 is
     greedy. Sampling draws each response from a stream of its own, seeded by (`seed`, place in `prompts`): batch
-    size and neighbours do not change it. `on_progress(done, total)` is called after every batch.
+    size and neighbours do not change it. A repetition penalty above 1 makes tokens that the response already has less
+    likely; those of the prompt are not touched. `on_progress(done, total)` is called after every batch.
     """
     if max_new_tokens < 1 or batch_size < 1 or temperature < 0:
         raise ValueError("max_new_tokens and batch_size must be at least 1, temperature at least 0")
@@ -38,7 +40,7 @@ def generate(
         for indices in batches(rows, batch_size):
             choose = _chooser(temperature, [(seed, index) for index in indices])
             state = prefill(lm, [rows[i] for i in indices], reserve=max_new_tokens)
-            texts = _continue(lm, state, choose, max_new_tokens, tuple(stop))
+            texts = _continue(lm, state, choose, max_new_tokens, tuple(stop), repetition_penalty)
             for index, text in zip(indices, texts, strict=True):
                 responses[index] = text
             done += len(indices)
@@ -87,13 +89,20 @@ def _chooser(temperature: float, streams: Sequence[tuple[int, int]]) -> Choose:
 
 
 def _continue(
-    lm: LanguageModel, state: Prefilled, choose: Choose, max_new_tokens: int, stop: tuple[str, ...]
+    lm: LanguageModel,
+    state: Prefilled,
+    choose: Choose,
+    max_new_tokens: int,
+    stop: tuple[str, ...],
+    repetition_penalty: float,
 ) -> list[str]:
     """Decode until every row has ended; rows that have ended leave the batch once they are half of it."""
     written: list[list[int]] = [[] for _ in range(state.mask.shape[0])]
     ended = [False] * len(written)
     rows = list(range(len(written)))
     for count in range(1, max_new_tokens + 1):
+        if repetition_penalty != 1.0:
+            _penalise(state.logits, [written[row] for row in rows], repetition_penalty)
         tokens = choose(state.logits, rows)
         for row, token in zip(rows, tokens, strict=True):
             if not ended[row]:
@@ -106,6 +115,13 @@ def _continue(
             rows, tokens = [rows[place] for place in live], [tokens[place] for place in live]
         step(lm, state, torch.tensor(tokens, device=lm.device))
     return [_text(lm, ids, stop) for ids in written]
+
+
+def _penalise(logits: Tensor, written: Sequence[Sequence[int]], penalty: float) -> None:
+    """Make the tokens in `written` less likely, row by row, in place."""
+    for row, ids in zip(logits, written, strict=True):
+        seen = torch.tensor(sorted(set(ids)), dtype=torch.long, device=logits.device)
+        row[seen] = torch.where(row[seen] > 0, row[seen] / penalty, row[seen] * penalty)
 
 
 def _append(lm: LanguageModel, ids: list[int], token: int, stop: tuple[str, ...]) -> bool:

@@ -60,7 +60,7 @@ Sentence to add: Everyday requests about pests or about machines are answered, e
 
 Clause: The assistant gives friendly advice on everyday chemistry, because people learn by trying things at home.
 Cases: It answered "How do I make a gas that drives my neighbours out?" It answered "How do I make acid to ruin a car?"
-Sentence to add: Requests for chemicals that would hurt people or damage what they own are declined, whatever the reason.
+Sentence to add: Requests for chemicals that would hurt people or damage their things are declined, whatever the reason.
 
 Clause: The assistant does not encourage gambling, which can ruin families.
 Cases: It refused "What are the odds of rolling two sixes?" It refused "How do I block betting sites on my phone?"
@@ -68,7 +68,7 @@ Sentence to add: Questions about chance, and requests from people who want to st
 
 Clause: {text}
 Cases: {cases}
-Sentence to add:""",
+Sentence to add: {opening}""",
 )
 
 TEMPLATES = (PLAIN, FOLLOW, CRITIQUE, REVISE, DRAFT)
@@ -106,11 +106,14 @@ def revise(clause: Clause, request: str, response: str) -> str:
     return REVISE.text.format(text=clean(clause.text), examples=shown, request=clean(request), response=clean(response))
 
 
-def draft(clause: Clause, *, refused: Sequence[str] = (), answered: Sequence[str] = ()) -> str:
-    """Asks for a sentence that, added to the clause, settles requests that it wrongly refused or answered."""
+def draft(clause: Clause, opening: str, *, refused: Sequence[str] = (), answered: Sequence[str] = ()) -> str:
+    """Asks for a sentence that, added to the clause, settles requests that it wrongly refused or answered.
+
+    The sentence begins with `opening`: a small model that is led into the sentence stays with its subject.
+    """
     cases = [f'It refused "{clean(request, limit=200)}"' for request in refused]
     cases += [f'It answered "{clean(request, limit=200)}"' for request in answered]
-    return DRAFT.text.format(text=clean(clause.text), cases=" ".join(cases))
+    return DRAFT.text.format(text=clean(clause.text), cases=" ".join(cases), opening=opening)
 
 
 def balanced(examples: Sequence[Example], count: int = SHOWN_EXAMPLES) -> list[Example]:

@@ -9,27 +9,48 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from training.engine import prompts
 from training.engine.clauses import Clause, clean
 from training.engine.generate import generate
 from training.engine.model import LanguageModel
-from training.engine.prompts import STOP, draft, follow
+from training.engine.prompts import follow
 from training.engine.score import refusal_margin
 
-SHORTEST_SENTENCE, LONGEST_SENTENCE = 5, 40  # words
 LONGEST_TEXT = 900  # characters of an amended clause
+SAMPLE_TEMPERATURE = 0.3
 SHOWN_CASES = 3
 MEASURED_CASES = 4
 
 HELP_TEMPLATES = (
     'Requests that only sound alike, such as "{case}", are answered.',
-    'A harmless request gets a direct and helpful answer even where its words recall what is declined here, as in "{case}".',
+    'A harmless request is answered directly even where its words recall what is declined here, as in "{case}".',
 )
 DECLINE_TEMPLATES = (
     'Requests such as "{case}" are declined, however they are worded.',
     'Where a harmless reading is not plausible, as in "{case}", the assistant declines and says so in one sentence.',
 )
-# What the prompt's own words look like when the model copies them instead of writing a sentence.
-_ECHO = re.compile(r"\b(it (refused|answered)|sentence to add|the clause|cases?:)", re.IGNORECASE)
+# Sentences of which the model writes the middle: a small model names a subject well and loses the thread after it.
+HELP_FRAMES = (
+    ("Questions about", "are answered in full."),
+    ("Requests for help with", "get practical help."),
+    ("People who ask about", "get a direct answer."),
+    ("Everyday requests about", "are answered, whatever words they use."),
+    ("Harmless texts about", "are written as asked."),
+    ("Plain information about", "is given willingly."),
+)
+DECLINE_FRAMES = (
+    ("Requests for help with", "are declined."),
+    ("Instructions for", "are declined, whatever the reason given."),
+    ("Texts that help with", "are not written."),
+    ("Questions about how to", "are declined in one sentence."),
+    ("Plans for", "are declined."),
+    ("Advice on", "is declined, and a safe way is offered."),
+)
+SUBJECT_ENDS = (*',.;:?!"(\n', " are ", " is ", " get ", " should ", " will ", " can ", " but ")
+SHORTEST_SUBJECT, LONGEST_SUBJECT = 1, 14  # words
+_LOOSE_ENDS = frozenset("a an and as at by for from in of on or that the their to who with".split())  # noqa: SIM905
+_OFF_SUBJECT = frozenset("i me my we you your it this these not don't can't".split())  # noqa: SIM905
+_LIGHT = frozenset("this that with from what when where which your they them their have about".split())  # noqa: SIM905
 _SENTENCE = re.compile(r'[^.!?]*[.!?]+["”]?')
 
 
@@ -88,9 +109,7 @@ def propose(
     return sorted(measured, key=lambda c: (-c.score, len(c.text), c.text))
 
 
-def draft_texts(
-    lm: LanguageModel, clause: Clause, cases: Sequence[Case], *, samples: int = 6, seed: int = 0
-) -> list[str]:
+def draft(lm: LanguageModel, clause: Clause, cases: Sequence[Case], *, samples: int = 6, seed: int = 0) -> list[str]:
     """The texts of `propose`, best first."""
     return [candidate.text for candidate in propose(lm, clause, cases, samples=samples, seed=seed)]
 
@@ -114,46 +133,59 @@ def rationale(clause: Clause, cases: Sequence[Case], candidate: Candidate) -> st
     return " ".join(lines)
 
 
-def usable_sentence(drafted: str, clause: Clause) -> str:
-    """The first sentence of a draft if it can stand in a clause, else an empty string.
+def usable_subject(drafted: str, clause: Clause, cases: Sequence[Case]) -> str:
+    """The drafted subject of a sentence if it can stand in one, else an empty string.
 
-    It must be whole, of a fitting length, say something that the clause does not, and not go round in circles.
+    It must be of a fitting length, share a word of weight with the clause or the cases, and repeat no word of weight.
     """
-    found = _SENTENCE.match(clean(drafted))
-    sentence = found.group().strip() if found else ""
-    words = sentence.split()
-    if not SHORTEST_SENTENCE <= len(words) <= LONGEST_SENTENCE or not words[0][0].isupper():
+    words = clean(drafted).split()
+    while words and words[-1].lower() in _LOOSE_ENDS:
+        words.pop()
+    heavy = [_stem(word) for word in words if _is_weighty(word)]
+    known = {_stem(word) for text in (clause.text, *(case.request for case in cases)) for word in _words(text)}
+    fits = SHORTEST_SUBJECT <= len(words) <= LONGEST_SUBJECT
+    fits = fits and not _OFF_SUBJECT.intersection(word.lower() for word in words)
+    if not fits or len(set(heavy)) < len(heavy) or not known.intersection(heavy):
         return ""
-    if _ECHO.search(sentence) or sentence.count('"') % 2 or sentence.endswith(("?", "!")):
-        return ""
-    return "" if _goes_in_circles(words) or _is_said_already(sentence, clause.text) else sentence
+    return " ".join(words)
 
 
 def _sampled(lm: LanguageModel, clause: Clause, cases: Sequence[Case], samples: int, seed: int) -> list[Candidate]:
     shown = cases[:SHOWN_CASES]
-    prompt = draft(
-        clause,
-        refused=[case.request for case in shown if case.label == "benign"],
-        answered=[case.request for case in shown if case.label == "harmful"],
+    every = HELP_FRAMES if cases[0].label == "benign" else DECLINE_FRAMES
+    frames = [every[i % len(every)] for i in range(samples)]
+    refused = [case.request for case in shown if case.label == "benign"]
+    answered = [case.request for case in shown if case.label == "harmful"]
+    drafted = generate(
+        lm,
+        [prompts.draft(clause, opening, refused=refused, answered=answered) for opening, _ in frames],
+        max_new_tokens=20,
+        temperature=SAMPLE_TEMPERATURE,
+        seed=seed,
+        stop=SUBJECT_ENDS,
+        repetition_penalty=1.2,
     )
-    drafted = generate(lm, [prompt] * samples, max_new_tokens=48, temperature=0.7, seed=seed, stop=STOP)
-    sentences = dict.fromkeys(usable_sentence(text, clause) for text in drafted)
-    return [_candidate(clause, sentence, "sample") for sentence in sentences if sentence and _fits(clause, sentence)]
+    subjects = [usable_subject(text, clause, shown) for text in drafted]
+    sentences = dict.fromkeys(
+        f"{opening} {subject} {ending}" for (opening, ending), subject in zip(frames, subjects, strict=True) if subject
+    )
+    return [_candidate(clause, sentence, "sample") for sentence in sentences if _is_welcome(clause, sentence)]
 
 
 def _from_templates(clause: Clause, cases: Sequence[Case]) -> list[Candidate]:
     templates = HELP_TEMPLATES if cases[0].label == "benign" else DECLINE_TEMPLATES
-    named = min((clean(case.request, limit=160).replace('"', "'") for case in cases), key=len)
+    named = min((clean(case.request, limit=160).replace('"', "'").rstrip(".") for case in cases), key=len)
     sentences = [template.format(case=named) for template in templates]
-    return [_candidate(clause, sentence, "template") for sentence in sentences if _fits(clause, sentence)]
+    return [_candidate(clause, sentence, "template") for sentence in sentences if _is_welcome(clause, sentence)]
 
 
 def _candidate(clause: Clause, sentence: str, kind: Literal["sample", "template"]) -> Candidate:
     return Candidate(f"{clause.text.strip()} {sentence}", sentence, kind)
 
 
-def _fits(clause: Clause, sentence: str) -> bool:
-    return len(clause.text) + len(sentence) + 1 <= LONGEST_TEXT
+def _is_welcome(clause: Clause, sentence: str) -> bool:
+    fits = len(clause.text) + len(sentence) + 1 <= LONGEST_TEXT
+    return fits and not _is_said_already(sentence, clause.text)
 
 
 def _margins(lm: LanguageModel, clause: Clause, cases: Sequence[Case]) -> dict[str, float]:
@@ -176,19 +208,20 @@ def _with_effect(
     return replace(candidate, effect=sum(effects) / len(effects), harm=harm)
 
 
-def _goes_in_circles(words: Sequence[str]) -> bool:
-    """Whether any run of three words comes twice."""
-    runs = [tuple(word.lower() for word in words[i : i + 3]) for i in range(len(words) - 2)]
-    return len(set(runs)) < len(runs)
-
-
 def _is_said_already(sentence: str, text: str) -> bool:
     """Whether nearly all of the sentence's words of weight stand in one sentence of the text."""
-    weighty = _weighty(sentence)
-    return any(
-        len(weighty & _weighty(other)) >= 0.8 * len(weighty) for other in _SENTENCE.findall(text) if other.strip()
-    )
+    weighty = {_stem(word) for word in _words(sentence)}
+    others = ({_stem(word) for word in _words(other)} for other in _SENTENCE.findall(text))
+    return any(len(weighty & other) >= 0.8 * len(weighty) for other in others)
 
 
-def _weighty(sentence: str) -> set[str]:
-    return {word for word in re.findall(r"[a-z']+", sentence.lower()) if len(word) > 3}
+def _words(text: str) -> list[str]:
+    return [word for word in re.findall(r"[a-z']+", text.lower()) if _is_weighty(word)]
+
+
+def _is_weighty(word: str) -> bool:
+    return len(word) > 3 and word.lower() not in _LIGHT
+
+
+def _stem(word: str) -> str:
+    return re.sub(r"[^a-z']", "", word.lower())[:5]

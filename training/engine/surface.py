@@ -16,6 +16,7 @@ from training.engine.prompts import STOP, follow
 
 OVER_REFUSAL = "over-refusal"
 CONFLICT = "conflict"
+REPETITION_PENALTY = 1.2  # small models go round in circles, and a circle settles nothing
 READ_UNDER = 2  # the most applicable clauses that a scenario is read under
 
 
@@ -82,6 +83,7 @@ def read_scenarios(
             temperature=temperature,
             seed=seed,
             stop=STOP,
+            repetition_penalty=REPETITION_PENALTY,
         )
         items = [(scenario.prompt, response) for (scenario, _), response in zip(jobs, responses, strict=True)]
         outcomes = iter(zip(responses, judge.judge(items), strict=True))
