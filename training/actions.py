@@ -148,6 +148,7 @@ def _leave(row: Job, state: str, *, by: User | str, detail: Mapping[str, Any]) -
     is_round = isinstance(row, Round)
     move = (ROUND if is_round else SURFACING).move(row.state, state)
     row.state, row.lease_until = move.target, None
+    row.error = row.error if state == FAILED else ""
     row.finished_at = timezone.now() if state in (DONE, FAILED, ABORTED) else None
     row.save()
     _announce(row)

@@ -37,10 +37,10 @@ def claim(kind: type[AnyJob]) -> AnyJob | None:
         job = queued.order_by("pk").first()
         if job is None:
             return None
-        job.state, job.attempt, job.tries, job.error = RUNNING, job.attempt + 1, job.tries + 1, ""
+        job.state, job.attempt, job.tries = RUNNING, job.attempt + 1, job.tries + 1
         job.lease_owner, job.lease_until = f"{socket.gethostname()}:{os.getpid()}", Now() + LEASE
         job.started_at = job.started_at or timezone.now()
-        job.save(update_fields=["state", "attempt", "tries", "error", "lease_owner", "lease_until", "started_at"])
+        job.save(update_fields=["state", "attempt", "tries", "lease_owner", "lease_until", "started_at"])
         job.refresh_from_db(fields=["lease_until"])
     return job
 
@@ -61,9 +61,22 @@ def fenced(job: AnyJob) -> Iterator[AnyJob]:
         yield row
 
 
-def give_back(job: Job, *, was_asked: bool) -> None:
-    """Put the job back in the queue before its lease lapses. A stop that somebody asked for is no failed try."""
-    _held(job).update(state=QUEUED, lease_owner="", lease_until=None, tries=F("tries") - 1 if was_asked else F("tries"))
+def give_back(job: Job, *, error: str = "") -> None:
+    """Put the job back in the queue before its lease lapses. A stop without an error is no failed try."""
+    tries = F("tries") if error else F("tries") - 1
+    _held(job).update(state=QUEUED, lease_owner="", lease_until=None, tries=tries, error=error)
+
+
+@contextmanager
+def handed_back(job: Job) -> Iterator[None]:
+    """Whatever goes wrong inside, the job is queued again with the error, which goes on its way."""
+    try:
+        yield
+    except LeaseLost:
+        log.warning("the job was taken away", job=str(job), attempt=job.attempt)
+    except Exception as error:
+        give_back(job, error=f"{type(error).__name__}: {error}")
+        raise
 
 
 def reap() -> int:

@@ -63,17 +63,14 @@ def run(round_: Round, *, model: Callable[[], str], stop_asked: StopAsked) -> No
 
     `model` gives the folder of the model. Every way out leaves the row in a state that somebody goes on from.
     """
-    try:
-        with leases.heartbeat(round_) as lost:
-            _run(round_, model, lost.is_set, stop_asked)
-    except LeaseLost:
-        log.warning("the round was taken away", round=round_.pk, attempt=round_.attempt)
+    with leases.handed_back(round_), leases.heartbeat(round_) as lost:
+        _run(round_, model, lost.is_set, stop_asked)
 
 
 def _run(round_: Round, model: Callable[[], str], is_lost: StopAsked, stop_asked: StopAsked) -> None:
     try:
         if round_.tries > MOST_TRIES:
-            raise StageFailed(f"The round was taken up {MOST_TRIES} times and its worker died each time.")
+            raise StageFailed(f"The round was taken up {MOST_TRIES} times and never came to its end. {round_.error}")
         folder = _prepare(round_, model())
         for stage in STAGES:
             if not (folder / stage / "done.json").exists():
@@ -84,8 +81,8 @@ def _run(round_: Round, model: Callable[[], str], is_lost: StopAsked, stop_asked
                 _check_exit(round_, stage, code)
         progress.drain(round_, folder / "progress.jsonl")
         actions.finish(round_=round_, outcome=outcomes.read(round_, folder))
-    except _Stopped:
-        leases.give_back(round_, was_asked=stop_asked())
+    except _Stopped as stopped:
+        leases.give_back(round_, error="" if stop_asked() else str(stopped))
     except (StageFailed, PlanError, outcomes.BadOutcome, OSError) as error:
         actions.fail(job=round_, error=str(error))
 
@@ -113,8 +110,7 @@ def _check_exit(round_: Round, stage: str, code: int) -> None:
     if code == 0:
         return
     if code == EXIT_STOPPED or code < 0:  # asked to stop, or killed: nothing is wrong with its work
-        log.warning("a stage was ended", round=round_.pk, stage=stage, code=code)
-        raise _Stopped
+        raise _Stopped(f"The stage {stage} was ended from outside, with status {code}.")
     raise StageFailed(log_tail(round_) or f"The stage {stage} ended with status {code}.")
 
 

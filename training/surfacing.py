@@ -95,15 +95,13 @@ class Stopped(Exception):
 
 def run(claimed: SurfacingRun, *, engine_for: EngineFor, stop_asked: Callable[[], bool]) -> None:
     """Work on a claimed run until it is done, failed or taken away, or until `stop_asked`."""
-    try:
-        with leases.heartbeat(claimed) as lost:
+    with leases.handed_back(claimed), leases.heartbeat(claimed) as lost:
+        try:
             _run(claimed, engine_for, lambda: _check(claimed, is_lost=lost.is_set(), is_stopping=stop_asked()))
-    except Stopped:
-        leases.give_back(claimed, was_asked=True)
-    except StageFailed as error:
-        actions.fail(job=claimed, error=str(error))
-    except LeaseLost:
-        log.warning("the surfacing run was taken away", run=claimed.pk, attempt=claimed.attempt)
+        except Stopped:
+            leases.give_back(claimed)
+        except StageFailed as error:
+            actions.fail(job=claimed, error=str(error))
 
 
 def _check(claimed: SurfacingRun, *, is_lost: bool, is_stopping: bool) -> None:
@@ -115,7 +113,7 @@ def _check(claimed: SurfacingRun, *, is_lost: bool, is_stopping: bool) -> None:
 
 def _run(claimed: SurfacingRun, engine_for: EngineFor, check: Callable[[], None]) -> None:
     if claimed.tries > MOST_TRIES:
-        raise StageFailed(f"The reading was taken up {MOST_TRIES} times and its worker died each time.")
+        raise StageFailed(f"The reading was taken up {MOST_TRIES} times and never came to its end. {claimed.error}")
     clauses = claimed.version.texts()
     candidates = Scenario.objects.filter(held_out=False).exclude(label=Label.UNKNOWN).order_by("pk")
     chosen = reading.choose(candidates, seed=claimed.seed, most=getattr(settings, "SURFACING_SCENARIOS", SCENARIOS))

@@ -68,7 +68,7 @@ def test_stale_attempt_can_write_nothing(claimed_round: Round) -> None:
         pass
     with pytest.raises(LeaseLost):
         actions.fail(job=claimed_round, error="I am a ghost.")
-    leases.give_back(claimed_round, was_asked=True)
+    leases.give_back(claimed_round)
     successor.refresh_from_db()
     assert (successor.state, successor.attempt, successor.error) == (RUNNING, 2, "")
 
@@ -84,9 +84,18 @@ def test_abort_takes_the_lease_away(claimed_round: Round, operator: User) -> Non
 
 @pytest.mark.django_db
 def test_orderly_stop_is_no_failed_try(claimed_round: Round) -> None:
-    leases.give_back(claimed_round, was_asked=True)
+    leases.give_back(claimed_round)
     claimed_round.refresh_from_db()
     assert (claimed_round.state, claimed_round.tries, claimed_round.attempt) == (QUEUED, 0, 1)
+
+
+@pytest.mark.django_db
+def test_error_puts_the_job_back_with_its_words_and_counts_as_a_try(claimed_round: Round) -> None:
+    with pytest.raises(KeyError), leases.handed_back(claimed_round):
+        raise KeyError("a bug")
+    claimed_round.refresh_from_db()
+    assert (claimed_round.state, claimed_round.tries) == (QUEUED, 1)
+    assert claimed_round.error == "KeyError: 'a bug'"
 
 
 @pytest.mark.django_db(transaction=True)

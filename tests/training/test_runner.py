@@ -198,7 +198,7 @@ def test_round_whose_worker_dies_every_time_fails(queued_round: Round, tiny_mode
     Round.objects.update(tries=runner.MOST_TRIES)
     round_ = run_once(tiny_model)
     assert round_.state == FAILED
-    assert "died each time" in round_.error
+    assert "never came to its end" in round_.error
 
 
 def test_acknowledged_looks_add_up(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_killed_run_goes_on_where_it_was_and_files_nothing_twice(
     with pytest.raises(ConnectionError):
         work(first)
     assert Reading.objects.count() == 8
-    SurfacingRun.objects.update(state=QUEUED, lease_until=None)
+    assert SurfacingRun.objects.get().error == "ConnectionError: as if killed here"
     second = KnownEngine()
     work(second)
     assert len(second.asked) == 4
