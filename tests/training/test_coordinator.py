@@ -5,7 +5,9 @@ import pytest
 from pytest_django import Settings
 
 from amendments.models import Scenario
+from constitution.actions import publish
 from constitution.models import LedgerEntry, User, Version
+from constitution.texts import ClauseText
 from tests.training.conftest import make_scenarios, publish_second_version
 from training import actions, coordinator, leases
 from training.models import Round, SurfacingRun
@@ -66,9 +68,14 @@ def test_tick_shares_one_round_among_versions_in_a_row(
     coordinator.tick()
     assert not Round.objects.exists()
     assert not SurfacingRun.objects.exists()
+    head = second_version
+    third = [
+        ClauseText.model_validate({**text.model_dump(), "text": f"{text.text} Be brief."}) for text in head.texts()
+    ]
+    newest = publish(base=head, clauses=third, title=head.title, summary="Briefer.", by=reviewer)
     settings.ROUND_DEBOUNCE = 0
     coordinator.tick()
-    assert Round.objects.get().version == second_version
+    assert Round.objects.get().version == newest
 
 
 def test_tick_reads_the_scenarios_again_after_the_round(

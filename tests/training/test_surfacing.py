@@ -14,7 +14,7 @@ from constitution.models import LedgerEntry, User, Version
 from constitution.texts import ClauseText
 from training import leases, reading
 from training import surfacing as desk
-from training.models import Reading, SurfacingRun
+from training.models import JudgeCard, Reading, SurfacingRun
 from training.states import DONE, FAILED, QUEUED
 from training.surfacing import Answered, Asked, Draft, Engine, Heard
 
@@ -152,6 +152,10 @@ def test_run_with_the_real_engine_and_a_tiny_model(
     assert Reading.objects.count() == 12
     detail: dict[str, Any] = Reading.objects.order_by("pk")[0].detail
     assert {"principle", "response", "verdict", "probability", "judge"} <= set(detail["verdicts"][0])
+    assert not tasks.work_once(), "nothing waits, so the judge is measured"
+    card = JudgeCard.objects.get()
+    assert card.judge == detail["verdicts"][0]["judge"]
+    assert card.metrics["coverage"]["value"] > 0
     assert not tasks.work_once()
 
 
