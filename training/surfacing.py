@@ -26,7 +26,8 @@ from training.models import Reading, SurfacingRun
 BATCH = 8
 LEAST_SIGNAL = 0.5
 SCENARIOS = 40
-MOST_PROPOSALS = 4
+# Not every draft does more good than harm, so more clusters are drafted for than proposals are filed.
+MOST_PROPOSALS, MOST_DRAFTED = 4, 10
 MOST_TRIES = 5
 
 Tell = Callable[[str], None]
@@ -129,9 +130,12 @@ def _run(claimed: SurfacingRun, engine_for: EngineFor, check: Callable[[], None]
     while answers := list(islice(answered, BATCH)):
         check()
         _keep(claimed, engine, producer, answers)
+    filed = 0
     for cluster in _pressing_clusters(claimed, clauses):
         check()
-        _propose(claimed, engine, producer, cluster)
+        filed += _propose(claimed, engine, producer, cluster)
+        if filed == MOST_PROPOSALS:
+            break
     actions.finish_surfacing(run=claimed, message=_summary(claimed))
 
 
@@ -208,7 +212,7 @@ def _pressing_clusters(claimed: SurfacingRun, clauses: Sequence[ClauseText]) -> 
         if name not in ranked or pressing > ranked[name][0]:
             ranked[name] = (pressing, cluster)
     order = sorted(ranked.values(), key=lambda pair: (-pair[0], pair[1].pk))
-    return [cluster for _, cluster in order[:MOST_PROPOSALS]]
+    return [cluster for _, cluster in order[:MOST_DRAFTED]]
 
 
 def _wrong_cases(cluster: Cluster) -> list[EdgeCase]:
@@ -222,16 +226,15 @@ def _wrong_cases(cluster: Cluster) -> list[EdgeCase]:
     return max(wrong.values(), key=len)
 
 
-def _propose(claimed: SurfacingRun, engine: Engine, producer: Producer, cluster: Cluster) -> None:
-    """Draft for a cluster and file the best draft, if any does what it should."""
+def _propose(claimed: SurfacingRun, engine: Engine, producer: Producer, cluster: Cluster) -> bool:
+    """Draft for a cluster and file the best draft; False where none does more good than harm."""
     clause = next(text for text in claimed.version.texts() if text.principle == cluster.principle_id)
     _tell(claimed, f"Drafting a change to {clause.principle}, {clause.title}."[:200])
     cases = _wrong_cases(cluster)
     twins = _twins([case.scenario for case in cases])
     given = [(case.scenario.prompt, case.scenario.label, twins.get(case.scenario.pair, "")) for case in cases]
     drafts = engine.draft(clause, given, claimed.seed)
-    if drafts and drafts[0].score > 0:
-        _file(claimed, producer, cluster, clause, drafts)
+    return bool(drafts) and drafts[0].score > 0 and _file(claimed, producer, cluster, clause, drafts)
 
 
 def _twins(scenarios: Sequence[Scenario]) -> dict[str, str]:
@@ -243,7 +246,7 @@ def _twins(scenarios: Sequence[Scenario]) -> dict[str, str]:
 
 def _file(
     claimed: SurfacingRun, producer: Producer, cluster: Cluster, clause: ClauseText, drafts: Sequence[Draft]
-) -> None:
+) -> bool:
     best, *others = drafts
     scores = [case.score for case in cluster.edge_cases.order_by("pk")]
     read = Reading.objects.filter(run=claimed, scenario__settled_by=clause.principle)
@@ -266,6 +269,8 @@ def _file(
         except Refused as refused:
             # The law moved on, or a policy forbids it: the cluster stays, as evidence for people.
             log.warning("nothing was proposed", principle=clause.principle, reason=str(refused))
+            return False
+    return True
 
 
 def _measured(draft: Draft) -> dict[str, Any]:
@@ -287,7 +292,7 @@ def _measured(draft: Draft) -> dict[str, Any]:
 def _summary(claimed: SurfacingRun) -> str:
     cases = EdgeCase.objects.filter(version_id=claimed.version_id).count()
     filed = Amendment.objects.filter(base_id=claimed.version_id, producer__isnull=False).count()
-    return f"{claimed.readings.count()} scenarios read, {cases} edge cases found, {filed} proposals made."
+    return f"{claimed.readings.count()} scenarios read; edge cases found: {cases}; proposals: {filed}."
 
 
 def _tell(claimed: SurfacingRun, message: str, *, total: int | None = None) -> None:
