@@ -33,7 +33,7 @@ def build_tiny_model(path: Path, *, seed: int = 0) -> Path:
         num_hidden_layers=3,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=1024,
+        max_position_embeddings=8192,
         # Wide weights: with the usual narrow ones every token is about equally likely and greedy choices are ties.
         initializer_range=0.3,
         bos_token_id=1,

@@ -57,6 +57,14 @@ def test_generate_stops_before_a_stop_string(lm: LanguageModel) -> None:
     assert generate(lm, [PROMPTS[0]], max_new_tokens=24, stop=(mark,))[0] == full.split(mark)[0].strip()
 
 
+def test_generate_with_a_repetition_penalty_repeats_less(lm: LanguageModel) -> None:
+    def distinct(penalty: float) -> int:
+        texts = generate(lm, PROMPTS, max_new_tokens=32, repetition_penalty=penalty)
+        return sum(len(set(lm.tokenizer(text).input_ids)) for text in texts)
+
+    assert distinct(5.0) > distinct(1.0)
+
+
 def test_generate_reports_progress(lm: LanguageModel) -> None:
     seen: list[tuple[int, int]] = []
     generate(lm, PROMPTS, max_new_tokens=2, batch_size=4, on_progress=lambda done, total: seen.append((done, total)))
@@ -65,7 +73,7 @@ def test_generate_reports_progress(lm: LanguageModel) -> None:
 
 def test_generate_refuses_a_prompt_beyond_the_context(lm: LanguageModel) -> None:
     with pytest.raises(ModelError, match="leaves no room"):
-        generate(lm, ["word " * 2000], max_new_tokens=4)
+        generate(lm, ["word " * 9000], max_new_tokens=4)
 
 
 def test_generate_leaves_a_model_under_training_in_training(lm: LanguageModel) -> None:

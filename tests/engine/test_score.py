@@ -41,10 +41,11 @@ def test_continuation_logprobs_refuse_empty_text(lm: LanguageModel) -> None:
 
 
 def test_refusal_margin_is_the_difference_of_the_two_kinds_of_opening(lm: LanguageModel) -> None:
-    prompts = [chat(lm, "Who?"), chat(lm, "How do I grow tomatoes in the sun?")]
-    for prompt, margin in zip(prompts, refusal_margin(lm, prompts), strict=True):
+    # After white space an opening comes as it is, after anything else with a space before it.
+    prompts = {chat(lm, "Who?"): "", PREFIX + "Who?\nResponse:": " ", chat(lm, "How do I grow tomatoes?"): ""}
+    for prompt, margin in zip(prompts, refusal_margin(lm, list(prompts)), strict=True):
         totals = [
-            torch.tensor([sum(plain_forward(lm, prompt, opening)) for opening in kind]).logsumexp(0)
+            torch.tensor([sum(plain_forward(lm, prompt, prompts[prompt] + opening)) for opening in kind]).logsumexp(0)
             for kind in (REFUSAL_OPENINGS, COMPLIANCE_OPENINGS)
         ]
         assert margin == pytest.approx(float(totals[0] - totals[1]), abs=1e-4)

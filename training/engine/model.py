@@ -103,7 +103,8 @@ def load(path: str | Path, *, device: str = "auto", adapter: str | Path | None =
     except (OSError, ValueError) as error:
         raise ModelError(f"The model in {folder} could not be loaded: {error}") from error
     if adapter is not None:
-        model, digest = _with_adapter(model, Path(adapter)), f"{digest}+{weights_digest(Path(adapter))}"
+        digest = f"{digest}+{weights_digest(Path(adapter))}"  # first: it refuses what is not safetensors
+        model = _with_adapter(model, Path(adapter))
     return LanguageModel(model.to(torch_device).eval(), tokenizer, torch_device, digest)
 
 
