@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import psycopg
 
 from config.embedded import postgres
+from config.embedded.identity import LAUNCH
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,7 +86,7 @@ class System:
         self.var.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "manage.py", "dev"],
+                [*LAUNCH, f"with-parent={os.getpid()}", "--", sys.executable, "manage.py", "dev"],
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
