@@ -22,6 +22,9 @@ HOST: str = ENV.str("HOST", default="127.0.0.1")
 PORT: int = ENV.int("PORT", default=8000)
 MODEL: str = ENV.str("MODEL", default="")
 ENGINE_DEVICE: str = ENV.str("ENGINE_DEVICE", default="auto")
+ROUND_PRESET: str = ENV.str("ROUND_PRESET", default="cpu")
+ROUND_DEBOUNCE: int = ENV.int("ROUND_DEBOUNCE", default=5)
+SURFACING_SCENARIOS: int = ENV.int("SURFACING_SCENARIOS", default=40)
 
 
 def database() -> dict[str, Any]:

@@ -8,7 +8,6 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from amendments.models import Scenario
-from config.env import ENV
 from constitution.models import Version
 from training import actions, plans
 from training.errors import TooLittleData
@@ -17,9 +16,6 @@ from training.recipes.plan import PlanError
 from training.states import MOVING, QUEUED
 
 TICK_LOCK = 0x7469636B  # "tick"
-# Where the settings do not say otherwise.
-ROUND_PRESET = ENV.str("ROUND_PRESET", default="cpu")
-ROUND_DEBOUNCE = ENV.int("ROUND_DEBOUNCE", default=5)
 MODEL_NAME_OF_DEFAULT = "SmolLM2-135M-Instruct"
 
 log = structlog.get_logger(__name__)
@@ -59,7 +55,7 @@ def _open_round_if_due(head: Version) -> bool:
         return False
     if rounds := list(Round.objects.filter(version=head).order_by("pk")):
         return rounds[-1].state in MOVING
-    if timezone.now() < head.published_at + timedelta(seconds=getattr(settings, "ROUND_DEBOUNCE", ROUND_DEBOUNCE)):
+    if timezone.now() < head.published_at + timedelta(seconds=settings.ROUND_DEBOUNCE):
         return True
     try:
         plan = plans.freeze(
@@ -68,7 +64,7 @@ def _open_round_if_due(head: Version) -> bool:
             texts=head.texts(),
             scenarios=Scenario.objects.order_by("pk"),
             seed=seed_of(head),
-            preset_name=getattr(settings, "ROUND_PRESET", ROUND_PRESET),
+            preset_name=settings.ROUND_PRESET,
             model=settings.MODEL or MODEL_NAME_OF_DEFAULT,
             device=settings.ENGINE_DEVICE,
         )

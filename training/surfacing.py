@@ -25,7 +25,6 @@ from training.models import Reading, SurfacingRun
 
 BATCH = 8
 LEAST_SIGNAL = 0.5
-SCENARIOS = 40
 # Not every draft does more good than harm, so more clusters are drafted for than proposals are filed.
 MOST_PROPOSALS, MOST_DRAFTED = 4, 10
 MOST_TRIES = 5
@@ -117,7 +116,7 @@ def _run(claimed: SurfacingRun, engine_for: EngineFor, check: Callable[[], None]
         raise StageFailed(f"The reading was taken up {MOST_TRIES} times and never came to its end. {claimed.error}")
     clauses = claimed.version.texts()
     candidates = Scenario.objects.filter(held_out=False).exclude(label=Label.UNKNOWN).order_by("pk")
-    chosen = reading.choose(candidates, seed=claimed.seed, most=getattr(settings, "SURFACING_SCENARIOS", SCENARIOS))
+    chosen = reading.choose(candidates, seed=claimed.seed, most=settings.SURFACING_SCENARIOS)
     _tell(claimed, "Loading the model.", total=len(chosen))
     engine = engine_for(clauses, lambda message: _tell(claimed, message))
     producer, _ = Producer.objects.get_or_create(
