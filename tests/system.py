@@ -145,11 +145,15 @@ class System:
         for process in self.processes(name):
             process.resume()
 
-    def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """What the database says."""
+    def connection(self) -> "psycopg.Connection[tuple[Any, ...]]":
+        """A connection of the test's own to the system's database."""
         self.check_running()
         where = str(postgres.socket_folder(self.var))
-        with psycopg.connect(host=where, user=postgres.SUPERUSER, dbname=postgres.DATABASE) as connection:
+        return psycopg.connect(host=where, user=postgres.SUPERUSER, dbname=postgres.DATABASE)
+
+    def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """What the database says."""
+        with self.connection() as connection:
             return connection.execute(query.encode(), parameters).fetchall()
 
     def value(self, query: str, *parameters: object) -> Any:

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from constitution.actions import PUBLISH_LOCK
 from tests.crash.visitor import Visitor
 from tests.system import ROOT, GaveUp, System, file_proposal, wait_for
 
 STAGES = ("generate", "revise", "label", "sft", "dpo", "evaluate")
 EXIT_PAUSED = 75
+WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 ADDITION = "It reads the whole request before it judges a single word."
 ACCEPT = """
 from amendments.actions import accept
@@ -107,17 +109,21 @@ def test_broker_killed_in_the_middle_of_a_round(system: System) -> None:
 
 
 def test_web_process_killed_while_accepting(system: System) -> None:
-    """Each acceptance is there or is not, never half; sent again, it is refused or it works."""
+    """Killed in the middle of its transaction, it has published nothing; sent again, it works, once."""
     number = file_proposal(system, "G-01", ADDITION)
-    answers: list[int] = []
     visitor = Visitor(system)
+    answers: list[int] = []
     sending = threading.Thread(target=lambda: answers.append(visitor.accept(number)))
-    sending.start()
-    system.kill("web")
+    with system.connection() as holder:
+        holder.execute("SELECT pg_advisory_xact_lock(%s)", [PUBLISH_LOCK])
+        sending.start()
+        wait_for(lambda: system.value(WAITING), "the acceptance in flight", seconds=30, every=0.05)
+        system.kill("web")
     sending.join(60)
-    assert system.value("SELECT count(*) FROM constitution_version") in (1, 2)
-    again = visitor.accept(number)
-    assert again in (302, 409)
+    assert answers == [0]
+    assert system.value("SELECT count(*) FROM constitution_version") == 1
+    assert wait_for(lambda: visitor.accept(number), "an answer", seconds=30) == 302
+    assert visitor.accept(number) == 409
     assert system.value("SELECT count(*) FROM constitution_version") == 2
     accepted = "SELECT count(*) FROM constitution_ledgerentry WHERE action = 'amendment accepted'"
     assert system.value(accepted) == 1
