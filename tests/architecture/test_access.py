@@ -62,6 +62,7 @@ ACCESS = {
     "training:round-detail": Access(kwargs=("pk",), accepted=(404,)),  # there is no round here
     "training:round-series": Access(kwargs=("pk",), accepted=(404,)),
     "training:round-resume": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
+    "training:round-retry": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
     "training:round-abort": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
     "training:judges": READ,
 }

@@ -216,3 +216,25 @@ def test_pages_ask_the_database_a_fixed_number_of_questions(
     with django_assert_max_num_queries(14):  # type: ignore[operator]
         page(client, claimed_round)
     assert leases.claim(Round) is None
+
+
+def test_failed_round_is_retried_by_an_operator_from_its_page(client: Client, claimed_round: Round) -> None:
+    actions.fail(job=claimed_round, error="sft: The disk is full.")
+    assert "Try this round again" not in page(client, claimed_round), "overseers do not retry"
+    client.force_login(make_user("oskar", Role.OPERATOR))
+    assert "Try this round again" in page(client, claimed_round)
+
+    client.post(reverse("training:round-retry", args=[claimed_round.pk]), {"note": "There is room again."})
+
+    claimed_round.refresh_from_db()
+    assert claimed_round.state == QUEUED
+
+
+def test_running_round_can_be_stopped_from_its_page(client: Client, claimed_round: Round) -> None:
+    assert "Stop this round" in page(client, claimed_round)
+
+    client.post(reverse("training:round-abort", args=[claimed_round.pk]), {"note": "A wrong version."})
+
+    claimed_round.refresh_from_db()
+    assert claimed_round.state == ABORTED
+    assert "Stop this round" not in page(client, claimed_round)

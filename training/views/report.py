@@ -25,6 +25,7 @@ def context(round_: Round, viewer: User) -> dict[str, Any]:
         "refusals": {
             "resume": policies.refusal(policies.check_can_resume, round_, viewer),
             "abort": policies.refusal(policies.check_can_abort, round_, viewer),
+            "retry": policies.refusal(policies.check_can_retry, round_, viewer),
         },
         "curves": curves(round_),
         "pause": _pause(round_) if round_.state == PAUSED else None,

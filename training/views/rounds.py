@@ -54,6 +54,11 @@ def abort(request: PersonRequest, pk: int) -> HttpResponse:
     return _decide(request, pk, actions.abort, "Aborted. Nothing of it is used.")
 
 
+@require_POST
+def retry(request: PersonRequest, pk: int) -> HttpResponse:
+    return _decide(request, pk, actions.retry, "Queued again. It goes on from its last complete step.")
+
+
 def _decide(request: PersonRequest, pk: int, action: Any, done: str) -> HttpResponse:
     """Run the action and show the round; a refusal shows it as it is now, with the note kept."""
     note = request.POST.get("note", "")
