@@ -48,7 +48,8 @@ def watch_round(page: Page, *, seconds: float) -> None:
         page.wait_for_timeout(500)
     expect(page.locator("#round-result")).to_contain_text("Before")
     expect(page.locator("#round-result")).to_contain_text("After")
-    assert page.locator("#round-result tbody tr").count() == 4
+    measured = page.get_by_role("table", name="Before and after the round").locator("tbody tr")
+    expect(measured).to_have_count(4)  # two measures, each before and after
 
 
 def open_first_round(page: Page, *, seconds: float) -> None:
@@ -92,7 +93,7 @@ def test_loop_with_the_tiny_model(chromium: Browser, system: System, page: Page)
     page.get_by_role("button", name="Accept as edited").click()
     expect(page.locator(".flashes")).to_contain_text("version 3", ignore_case=True)
     assert versions(page) == 3
-    assert "verified" in system.manage("verify_ledger") or system.manage("verify_ledger")
+    system.manage("verify_ledger")
 
 
 @pytest.mark.model
