@@ -22,7 +22,7 @@ class Access:
     """Who may use an address: `open` to everyone, else the roles; `empty_handed`: also people without a role."""
 
     roles: tuple[str, ...] = ROLES
-    empty_handed: bool = True
+    empty_handed: bool = False
     is_open: bool = False
     method: str = "get"
     accepted: tuple[int, ...] = (200,)
@@ -44,7 +44,7 @@ class Things:
 
 READ = Access()
 SIGNED_OUT = Access(is_open=True, accepted=(200, 302))
-DECIDE = Access(roles=(Role.REVIEWER,), empty_handed=False, method="post", accepted=(302,), kwargs=("pk",))
+DECIDE = Access(roles=(Role.REVIEWER,), method="post", accepted=(302,), kwargs=("pk",))
 ACCESS = {
     "healthz": Access(is_open=True),
     "sign-in-by-link": Access(is_open=True, accepted=(403,)),  # without a valid link
@@ -57,7 +57,7 @@ ACCESS = {
     "constitution:version-detail": Access(kwargs=("number",)),
     "constitution:compare": Access(kwargs=("old", "new")),
     "constitution:history": READ,
-    "constitution:settings": READ,
+    "constitution:settings": Access(empty_handed=True),
     "training:rounds": READ,
     "training:round-detail": Access(kwargs=("pk",), accepted=(404,)),  # there is no round here
     "training:round-series": Access(kwargs=("pk",), accepted=(404,)),
@@ -124,7 +124,8 @@ def test_role_gets_what_is_its_own(client: Client, things: Things, name: str, ro
     client.force_login(person(role))
     may = access.is_open or (role in access.roles if role else access.empty_handed)
     answer = ask(client, name, access, things)
-    assert answer.status_code in (access.accepted if may else access.refused)
+    refused = access.refused if role else (404,)  # to a stranger there is nothing here
+    assert answer.status_code in (access.accepted if may else refused)
 
 
 @pytest.mark.parametrize("name", [name for name, access in ACCESS.items() if access.method == "post" and name in OURS])
