@@ -13,7 +13,6 @@ from constitution.models import Role, User, Version
 from tests import factories
 
 ROLES = tuple(Role.values)
-NOBODY: tuple[str, ...] = ()
 SIGN_IN = "/accounts/login/"
 
 
@@ -43,7 +42,6 @@ class Things:
 
 
 READ = Access()
-SIGNED_OUT = Access(is_open=True, accepted=(200, 302))
 DECIDE = Access(roles=(Role.REVIEWER,), method="post", accepted=(302,), kwargs=("pk",))
 ACCESS = {
     "healthz": Access(is_open=True),
