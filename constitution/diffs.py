@@ -1,7 +1,7 @@
 """What changed between two texts, word by word, and between two versions, clause by clause."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal, NamedTuple
@@ -9,8 +9,7 @@ from typing import Literal, NamedTuple
 from constitution.texts import ClauseText
 
 Kind = Literal["equal", "ins", "del"]
-# A word with the space after it, so that a word and its space come and go together.
-TOKEN = re.compile(r"\w+\s*|[^\w\s]\s*|\s+")
+TOKEN = re.compile(r"\w+|\s+|[^\w\s]")
 
 
 class Segment(NamedTuple):
@@ -39,13 +38,30 @@ def redline(before: str, after: str) -> list[Segment]:
     """The words of `before` and `after` as segments; dropping "ins" gives `before`, dropping "del" gives `after`."""
     old, new = TOKEN.findall(before), TOKEN.findall(after)
     segments: list[Segment] = []
-    for tag, i, j, k, m in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag == "equal":
+    for is_equal, i, j, k, m in _runs(old, new):
+        if is_equal:
             segments.append(Segment("equal", "".join(old[i:j])))
             continue
         segments += [Segment("del", "".join(old[i:j]))] if j > i else []
         segments += [Segment("ins", "".join(new[k:m]))] if m > k else []
     return segments
+
+
+def _runs(old: list[str], new: list[str]) -> Iterator[tuple[bool, int, int, int, int]]:
+    """(is_equal, i, j, k, m): old[i:j] became new[k:m]. A space between two changes is part of one longer change."""
+    change: tuple[int, int, int, int] | None = None
+    codes = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    for place, (tag, i, j, k, m) in enumerate(codes):
+        is_last = place == len(codes) - 1
+        if tag == "equal" and (change is None or is_last or "".join(old[i:j]).strip()):
+            if change:
+                yield False, *change
+            change = None
+            yield True, i, j, k, m
+        else:
+            change = (change[0], j, change[2], m) if change else (i, j, k, m)
+    if change:
+        yield False, *change
 
 
 def changes(before: Iterable[ClauseText], after: Iterable[ClauseText]) -> list[Change]:

@@ -48,10 +48,28 @@ def test_redline_gives_both_texts_back(before: str, after: str) -> None:
     assert "".join(segment.text for segment in segments if segment.kind != "del") == after
 
 
-def test_redline_marks_whole_words() -> None:
-    found = [(segment.kind, segment.text) for segment in redline("Help with a request.", "Help with every request.")]
-
-    assert found == [("equal", "Help with "), ("del", "a "), ("ins", "every "), ("equal", "request.")]
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (
+            "Help with a request.",
+            "Help with every request.",
+            [("equal", "Help with "), ("del", "a"), ("ins", "every"), ("equal", " request.")],
+        ),
+        ("It helps.", "It helps. It says so.", [("equal", "It helps."), ("ins", " It says so.")]),
+        (
+            "Say no to this.",
+            "Answer yes kindly to this.",
+            [("del", "Say no"), ("ins", "Answer yes kindly"), ("equal", " to this.")],
+        ),
+        ("", "Help.", [("ins", "Help.")]),
+        ("Help.", "", [("del", "Help.")]),
+        ("Help.", "Help.", [("equal", "Help.")]),
+        ("", "", []),
+    ],
+)
+def test_redline_marks_whole_words(before: str, after: str, expected: list[tuple[str, str]]) -> None:
+    assert redline(before, after) == expected
 
 
 def test_changes_names_what_came_went_and_moved() -> None:
