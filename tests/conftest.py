@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from pytest_socket import socket_allow_hosts
 
 from constitution.models import Role, User, Version
 from tests import factories
 from tests.strictness import let_flush_empty_what_is_written_once, shuffle_unordered_queries
-from tests.system import System
+from tests.system import System, tiny_settings
 
 LOOPBACK = ["127.0.0.1", "::1", "localhost"]
 HERE = Path(__file__).parent
@@ -18,6 +19,8 @@ HEAVY = {"browser": pytest.mark.browser, "crash": pytest.mark.crash}
 
 
 def pytest_configure() -> None:
+    settings.register_profile("shapes, never seconds", deadline=None)
+    settings.load_profile("shapes, never seconds")
     shuffle_unordered_queries()
     let_flush_empty_what_is_written_once()
 
@@ -86,7 +89,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[System]:
     """Ratify as `bin/up` starts it, with the tiny model and the smallest rounds."""
-    made = System(tmp_path_factory.mktemp("system"), {"MODEL": str(tiny_model), "ROUND_PRESET": "tiny"})
+    made = System(tmp_path_factory.mktemp("system"), tiny_settings(tiny_model))
     try:
         made.start()
         yield made

@@ -259,7 +259,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps)
 def test_vote_counts_exactly_while_its_digest_is_the_present_one(
     file_proposal: Propose, reviewer: User, other_reviewer: User, steps: list[tuple[str, int]]
