@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.system import System
+from tests.system import System, tiny_settings
 
 
 @pytest.fixture
 def system(tmp_path: Path, tiny_model: Path) -> Iterator[System]:
     """An installation of its own for each test: what is killed here is nobody else's."""
-    made = System(tmp_path / "var", {"MODEL": str(tiny_model), "ROUND_PRESET": "tiny"})
+    made = System(tmp_path / "var", tiny_settings(tiny_model))
     try:
         made.start()
         yield made

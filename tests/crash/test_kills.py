@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ import pytest
 
 from constitution.actions import PUBLISH_LOCK
 from tests.crash.visitor import Visitor
-from tests.system import ROOT, GaveUp, System, file_proposal, wait_for
+from tests.system import ONE_THREAD, ROOT, GaveUp, System, file_proposal, wait_for
 
 STAGES = ("generate", "revise", "label", "sft", "dpo", "evaluate")
 EXIT_PAUSED = 75
@@ -72,13 +73,18 @@ def straight_run(plan: Path, run: Path) -> Path:
     looks: set[int] = set()
     for stage in STAGES:
         command = [sys.executable, "-m", f"training.recipes.{stage}", str(run)]
-        while (done := subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)).returncode:
+        while (done := _run(command)).returncode:
             assert done.returncode == EXIT_PAUSED, f"{stage}: {done.stderr[-3000:]}"
             step = json.loads((run / "pause.json").read_text())["step"]
             assert step not in looks, "a look that was acknowledged pauses again"
             looks.add(step)
             (run / "acknowledged.json").write_text(json.dumps({"looks": sorted(looks)}))
     return run
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **ONE_THREAD}  # as in the system: other threads, other roundings
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 def adapter(run: Path) -> str:
