@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from training.engine.judge import ProbeJudge
     from training.engine.model import LanguageModel
 
-GPU = "gpu"
 # A wake-up that nobody has taken by the next tick is followed by another one.
 WAKE_UP_SECONDS = 5
 
@@ -51,7 +50,7 @@ def reap() -> None:
 
 
 # Acknowledged at once: a round takes longer than any broker waits, and its lease says that somebody has it.
-@shared_task(queue=GPU, acks_late=False)
+@shared_task(acks_late=False)
 def work() -> None:
     """Do all that waits, rounds first."""
     while not is_stopping() and work_once():

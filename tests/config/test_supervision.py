@@ -61,7 +61,8 @@ def test_child_that_was_killed_is_started_again_with_a_sentence(supervisor: Supe
 def test_child_that_keeps_failing_ends_the_whole(supervisor: Supervisor, log: Log) -> None:
     supervisor.start(python("one", "print('no luck')"))
     wait_for(lambda: not supervisor.look_after_all(), "giving up", seconds=10, every=0.01)
-    assert log.count_of("one: no luck") == supervision.MOST_QUICK_FAILURES
+    tries = supervision.MOST_QUICK_FAILURES
+    wait_for(lambda: log.count_of("one: no luck") == tries, "its last words", seconds=5, every=0.01)
     assert log.count_of("one keeps failing") == 1
 
 
