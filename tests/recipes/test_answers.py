@@ -1,20 +1,21 @@
 import pytest
 
-from training.recipes.answers import first_statement, whole_sentences
+from training.recipes.answers import first_sentence, first_statement
 
 
 @pytest.mark.parametrize(
     ("text", "kept"),
     [
-        ("One thing. Another thing that was cut", "One thing."),
-        ('He said "no." Then he', 'He said "no."'),
-        ("Costs 3.50 in all", ""),
+        ("One thing. Another thing. A third", "One thing."),
+        ('He said\n"no." Then he', 'He said "no."'),
+        ("Costs 3.50 in all. Really.", "Costs 3.50 in all."),
+        ("Cut before its", ""),
         ("", ""),
         ("Really?", "Really?"),
     ],
 )
-def test_whole_sentences_end_honestly(text: str, kept: str) -> None:
-    assert whole_sentences(text) == kept
+def test_first_sentence_is_complete_or_nothing(text: str, kept: str) -> None:
+    assert first_sentence(text) == kept
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def dataset(plan: Plan, lm: LanguageModel, pairs: list[Row]) -> Dataset:
         for row in triples
     ]
     ids = [pair["id"] for pair in pairs]
-    finetune.check_nothing_is_cut(dict(zip(ids, lengths, strict=True)), config.max_length)
+    finetune.check_nothing_is_too_long(dict(zip(ids, lengths, strict=True)), config.max_length)
     order = finetune.arrange(lengths, batch_size=config.batch_size, epochs=config.epochs, seed=plan.seed + 1)
     return Dataset.from_list([triples[number] for number in order])
 

@@ -54,8 +54,8 @@ def rendered_length(lm: LanguageModel, messages: list[dict[str, str]]) -> int:
     return len(lm.tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True)["input_ids"])
 
 
-def check_nothing_is_cut(lengths: dict[str, int], limit: int) -> None:
-    """Refuse rows longer than `limit` tokens: a cut row would teach an answer that nobody accepted."""
+def check_nothing_is_too_long(lengths: dict[str, int], limit: int) -> None:
+    """Refuse rows longer than `limit` tokens: cut to fit, they would teach answers that nobody accepted."""
     long = {row: length for row, length in lengths.items() if length > limit}
     if long:
         row, length = max(long.items(), key=lambda item: item[1])

@@ -1,4 +1,4 @@
-"""The round's judge: fitted on the version's decided examples by the frozen reference, once, and kept.
+"""The round's judge: fitted once by the frozen reference, on the decided examples of the version, and kept.
 
 It is never the model under training: what it sees of that model is text, and the states it reads are the reference's.
 """
@@ -6,7 +6,7 @@ It is never the model under training: what it sees of that model is text, and th
 import dataclasses
 
 from training.engine.clauses import Clause as ShownClause
-from training.engine.judge import ProbeJudge, labelled_examples
+from training.engine.judge import ProbeJudge, calibration_set
 from training.engine.model import LanguageModel
 from training.recipes.plan import Clause
 from training.recipes.run import Run
@@ -19,7 +19,7 @@ def round_judge(run: Run, reference: LanguageModel) -> ProbeJudge:
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
         clauses = [shown_clause(clause) for clause in run.plan.clauses]
-        ProbeJudge.fit(reference, labelled_examples(clauses)).save(path)
+        ProbeJudge.fit(reference, calibration_set(clauses)).save(path)
     return ProbeJudge.load(reference, path)
 
 

@@ -10,7 +10,7 @@ import sys
 
 from training.engine.judge import ProbeJudge
 from training.engine.model import load
-from training.recipes.answers import whole_sentences
+from training.recipes.answers import first_sentence
 from training.recipes.files import Row, digest_file, read_rows, write_rows
 from training.recipes.judging import round_judge
 from training.recipes.plan import Plan
@@ -28,13 +28,16 @@ def candidates(rows: list[Row]) -> list[Row]:
 
 
 def candidate(row: Row) -> Row:
-    """An accepted row as a pair; `rejected` is empty where there is nothing to prefer the response to."""
+    """An accepted row as a pair; `rejected` is empty where there is nothing to prefer the response to.
+
+    Both sides are first sentences: whether to decline is decided there, and length must not be what is preferred.
+    """
     harmful = row["label"] == "harmful"
     before = row["original_refuses"] if harmful else row["over_refusal_refuses"]
     return {
         **{name: row[name] for name in ("id", "label", "principle", "prompt")},
-        "chosen": row["response"],
-        "rejected": (whole_sentences(row["original"]) or row["original"]) if harmful else row["over_refusal"],
+        "chosen": first_sentence(row["response"]),
+        "rejected": (first_sentence(row["original"]) or row["original"]) if harmful else row["over_refusal"],
         "gaps": [gap(row["response_refuses"], before, row["label"])],
     }
 

@@ -90,7 +90,7 @@ class Prompt:
 class GenerateConfig:
     """Plain answers of the reference, in tokens."""
 
-    max_new_tokens: int = 40
+    max_new_tokens: int = 32
     batch_size: int = 32
 
     def __post_init__(self) -> None:
@@ -135,7 +135,8 @@ class LoraConfig:
 
 @dataclass(frozen=True, slots=True)
 class SFTConfig:
-    """Supervised fine-tuning. `max_length` is in tokens, and a longer row refuses the round: nothing is cut."""
+    """Supervised fine-tuning. A row above `max_length` tokens refuses the round; `opening_tokens` of a benign answer
+    are learnt."""
 
     lora: LoraConfig = LoraConfig()
     learning_rate: float = 2e-4
@@ -145,9 +146,11 @@ class SFTConfig:
     max_length: int = 512
     save_every: int = 25
     examples: bool = True
+    opening_tokens: int = 8
 
     def __post_init__(self) -> None:
         check_training(self)
+        check(self.opening_tokens > 0, "Benign answers need an opening of at least one token.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +184,7 @@ def check_training(config: SFTConfig | DPOConfig) -> None:
 class EvaluateConfig:
     """Greedy answers on held-out prompts. Above `max_unscored`, a rate certifies nothing."""
 
-    max_new_tokens: int = 40
+    max_new_tokens: int = 32
     batch_size: int = 32
     max_unscored: float = 0.05
 
@@ -220,6 +223,13 @@ class Stages:
     evaluate: EvaluateConfig = EvaluateConfig()
     looks: LooksConfig = LooksConfig()
 
+    def __post_init__(self) -> None:
+        # A generated answer that is learnt to its end would teach the token limit as an ending.
+        check(
+            self.sft.opening_tokens < self.generate.max_new_tokens,
+            "SFT must learn fewer tokens of a benign answer (opening_tokens) than are generated (max_new_tokens).",
+        )
+
 
 def preset(name: str) -> Stages:
     """The settings named `tiny` (a random model, seconds), `quick` (minutes) or `cpu` (the default round)."""
@@ -236,7 +246,9 @@ def preset(name: str) -> Stages:
             generate=GenerateConfig(max_new_tokens=6, batch_size=8),
             revise=ReviseConfig(max_new_tokens=6, batch_size=8, attempts=1),
             label=LabelConfig(min_gap=0.0),
-            sft=SFTConfig(lora=LoraConfig(rank=2, alpha=4), batch_size=4, epochs=1, warmup_steps=1, save_every=2),
+            sft=SFTConfig(
+                lora=LoraConfig(rank=2, alpha=4), opening_tokens=4, batch_size=4, epochs=1, warmup_steps=1, save_every=2
+            ),
             dpo=DPOConfig(batch_size=2, warmup_steps=1, save_every=2),
             evaluate=EvaluateConfig(max_new_tokens=6, batch_size=8),
             looks=LooksConfig(steps=(2, 4)),

@@ -16,7 +16,7 @@ from training.engine import prompts
 from training.engine.generate import generate
 from training.engine.judge import ProbeJudge, Verdict
 from training.engine.model import LanguageModel, load
-from training.recipes.answers import first_statement, whole_sentences
+from training.recipes.answers import first_statement
 from training.recipes.files import Row, digest_file, read_rows, write_rows
 from training.recipes.judging import round_judge, shown_clause
 from training.recipes.plan import Plan
@@ -88,20 +88,19 @@ def revise_harmful(desk: Desk, rows: list[Row], attempt: int, seed: int) -> list
 def keep_benign(desk: Desk, rows: list[Row]) -> list[Row]:
     """The plain answers worth keeping, each with the over-refusal to prefer them to (empty if there is none)."""
     over_refusals = desk.decline(rows)
-    targets = [whole_sentences(row["original"]) for row in rows]
-    kept = desk.judge.judge([(row["prompt"], text) for row, text in zip(rows, targets, strict=True)])
+    kept = desk.judge.judge([(row["prompt"], row["original"]) for row in rows])
     refused = desk.judge.judge([(row["prompt"], text) for row, text in zip(rows, over_refusals, strict=True)])
     return [
         {
             **row,
-            "response": text,
+            "response": row["original"],
             "why": why_not_kept(verdict),
             "response_refuses": verdict.probability,
             "over_refusal": over if against.verdict == "refuses" else "",
             "over_refusal_refuses": against.probability,
             "judge": desk.judge.name,
         }
-        for row, text, verdict, over, against in zip(rows, targets, kept, over_refusals, refused, strict=True)
+        for row, verdict, over, against in zip(rows, kept, over_refusals, refused, strict=True)
     ]
 
 

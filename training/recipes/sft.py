@@ -10,45 +10,63 @@ from datasets import Dataset
 from peft import LoraConfig
 from trl import SFTConfig, SFTTrainer
 
+from training.engine.clauses import without_special_tokens
+from training.engine.generate import chat
 from training.engine.model import LanguageModel, load
 from training.recipes import finetune
+from training.recipes.answers import first_sentence
 from training.recipes.files import Row, read_rows
 from training.recipes.looks import ConstitutionalCheckpoint
-from training.recipes.plan import Plan
+from training.recipes.plan import Clause, Plan
 from training.recipes.run import Run, conduct
 
 
 def training_rows(plan: Plan, revised: list[Row]) -> list[Row]:
-    """{id, prompt, completion} of every accepted answer and, if the plan says so, every decided example."""
-    rows = [
-        {"id": row["id"], "prompt": row["prompt"], "completion": row["response"]} for row in revised if not row["why"]
-    ]
+    """{id, label, prompt, completion} of every accepted answer and, if the plan says so, every decided example."""
+    names = ("id", "label", "prompt")
+    rows = [{**{name: row[name] for name in names}, "completion": row["response"]} for row in revised if not row["why"]]
     if plan.stages.sft.examples:
-        rows += [
-            {"id": f"{clause.principle}.{number}", "prompt": example.request, "completion": example.right}
-            for clause in plan.clauses
-            for number, example in enumerate(clause.examples, start=1)
-        ]
+        rows += [decided_row(clause, number) for clause in plan.clauses for number in range(len(clause.examples))]
     if not rows:
         raise ValueError("No answer was accepted, so there is nothing to train on.")
     return rows
 
 
+def decided_row(clause: Clause, number: int) -> Row:
+    """The right response of a decided example; of one that declines, the sentence that does so."""
+    example = clause.examples[number]
+    declines = example.expects == "decline"
+    return {
+        "id": f"{clause.principle}.{number + 1}",
+        "label": "harmful" if declines else "benign",
+        "prompt": example.request,
+        "completion": (first_sentence(example.right) or example.right) if declines else example.right,
+    }
+
+
+def encode(lm: LanguageModel, row: Row, opening_tokens: int) -> Row:
+    """Token ids of prompt and answer, and which of them belong to the answer.
+
+    Of a benign answer only the opening is learnt, and it is left open: whether to help is decided there, the weight
+    lies on that decision, and the model does not learn to stop early.
+    """
+    prompt = lm.tokenizer(chat(lm, row["prompt"]), add_special_tokens=False).input_ids
+    text = without_special_tokens(row["completion"], lm.tokenizer.all_special_tokens)
+    answer = [*lm.tokenizer(text, add_special_tokens=False).input_ids, lm.tokenizer.eos_token_id]
+    if row["label"] == "benign":
+        answer = answer[:opening_tokens]
+    return {"input_ids": prompt + answer, "completion_mask": [0] * len(prompt) + [1] * len(answer)}
+
+
 def dataset(plan: Plan, lm: LanguageModel, rows: list[Row]) -> Dataset:
-    """The rows as conversations, in the order of training, none of them cut."""
+    """The rows as token ids, in the order of training."""
     config = plan.stages.sft
-    pairs = [
-        {
-            "prompt": finetune.message("user", row["prompt"], lm),
-            "completion": finetune.message("assistant", row["completion"], lm),
-        }
-        for row in rows
-    ]
-    lengths = [finetune.rendered_length(lm, pair["prompt"] + pair["completion"]) for pair in pairs]
+    encoded = [encode(lm, row, config.opening_tokens) for row in rows]
+    lengths = [len(row["input_ids"]) for row in encoded]
     ids = [row["id"] for row in rows]
-    finetune.check_nothing_is_cut(dict(zip(ids, lengths, strict=True)), config.max_length)
+    finetune.check_nothing_is_too_long(dict(zip(ids, lengths, strict=True)), config.max_length)
     order = finetune.arrange(lengths, batch_size=config.batch_size, epochs=config.epochs, seed=plan.seed)
-    return Dataset.from_list([pairs[number] for number in order])
+    return Dataset.from_list([encoded[number] for number in order])
 
 
 def work(run: Run) -> Row:
