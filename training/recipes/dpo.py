@@ -18,11 +18,19 @@ from training.recipes.plan import Plan
 from training.recipes.run import Run, conduct
 
 
+def training_pairs(plan: Plan, pairs: list[Row]) -> list[Row]:
+    """The labelled pairs and, if the plan says so or there are no others, the decided examples."""
+    labelled = [pair for pair in pairs if pair["labelled_by"] != "people"]
+    chosen = pairs if plan.stages.dpo.examples or not labelled else labelled
+    if not chosen:
+        raise ValueError("No pair was labelled, so there is nothing to prefer.")
+    return chosen
+
+
 def dataset(plan: Plan, lm: LanguageModel, pairs: list[Row]) -> Dataset:
     """The pairs as conversations, in the order of training, none of them cut."""
     config = plan.stages.dpo
-    if not pairs:
-        raise ValueError("No pair was labelled, so there is nothing to prefer.")
+    pairs = finetune.weighted(pairs, config.benign_weight)
     triples = [
         {
             "prompt": finetune.message("user", pair["prompt"], lm),
@@ -45,7 +53,7 @@ def work(run: Run) -> Row:
     """Write RUN/dpo/adapter."""
     plan, config = run.plan, run.plan.stages.dpo
     lm = load(plan.model, device=plan.device)
-    pairs = read_rows(run.of("label", "pairs.jsonl"))
+    pairs = training_pairs(plan, read_rows(run.of("label", "pairs.jsonl")))
     settings = finetune.trainer_settings(run, lm, config)
     losses = {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, config.sft_weight]}
     trainer = DPOTrainer(

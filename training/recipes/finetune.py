@@ -44,6 +44,15 @@ def arrange(lengths: Sequence[int], *, batch_size: int, epochs: int, seed: int) 
     return order
 
 
+def weighted(rows: Sequence[Row], benign_weight: int) -> list[Row]:
+    """The rows of one epoch: each benign one `benign_weight` times.
+
+    Refusals open alike and answers do not, so that in doubt the likeliest single opening is a refusal; more weight
+    on benign rows is what evens that out.
+    """
+    return [row for row in rows for _ in range(benign_weight if row["label"] == "benign" else 1)]
+
+
 def message(role: str, content: str, lm: LanguageModel) -> list[dict[str, str]]:
     """A chat message that cannot end its own turn, whatever its text."""
     return [{"role": role, "content": without_special_tokens(content, lm.tokenizer.all_special_tokens)}]

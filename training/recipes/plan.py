@@ -90,7 +90,7 @@ class Prompt:
 class GenerateConfig:
     """Plain answers of the reference, in tokens."""
 
-    max_new_tokens: int = 32
+    max_new_tokens: int = 24
     batch_size: int = 32
 
     def __post_init__(self) -> None:
@@ -135,13 +135,16 @@ class LoraConfig:
 
 @dataclass(frozen=True, slots=True)
 class SFTConfig:
-    """Supervised fine-tuning. A row above `max_length` tokens refuses the round; `opening_tokens` of a benign answer
-    are learnt."""
+    """Supervised fine-tuning. A row above `max_length` tokens refuses the round.
+
+    Of a benign answer `opening_tokens` are learnt; a benign row counts `benign_weight` times in an epoch.
+    """
 
     lora: LoraConfig = LoraConfig()
-    learning_rate: float = 2e-4
+    learning_rate: float = 3e-4
     batch_size: int = 8
     epochs: int = 2
+    benign_weight: int = 2
     warmup_steps: int = 5
     max_length: int = 512
     save_every: int = 25
@@ -159,12 +162,14 @@ class DPOConfig:
 
     beta: float = 0.1
     sft_weight: float = 0.0
-    learning_rate: float = 5e-5
+    learning_rate: float = 2e-4
     batch_size: int = 8
     epochs: int = 1
+    benign_weight: int = 3
     warmup_steps: int = 2
     max_length: int = 512
     save_every: int = 25
+    examples: bool = False
 
     def __post_init__(self) -> None:
         check_training(self)
@@ -176,6 +181,7 @@ def check_training(config: SFTConfig | DPOConfig) -> None:
     """The settings that SFT and DPO share."""
     check(0 < config.learning_rate < 1, f"A learning rate of {config.learning_rate} cannot train.")
     check(config.batch_size > 0 and config.epochs > 0, "Batches and epochs must be positive.")
+    check(config.benign_weight > 0, "A benign row counts at least once.")
     check(config.max_length > 0 and config.save_every > 0, "max_length and save_every must be positive.")
     check(config.warmup_steps >= 0, "Warm-up steps cannot be negative.")
 
@@ -237,9 +243,12 @@ def preset(name: str) -> Stages:
         return Stages()
     if name == "quick":
         return Stages(
-            revise=ReviseConfig(attempts=1),
-            sft=SFTConfig(epochs=1),
-            looks=LooksConfig(steps=(5, 10, 25)),
+            generate=GenerateConfig(max_new_tokens=16),
+            revise=ReviseConfig(max_new_tokens=20, attempts=1),
+            sft=SFTConfig(epochs=1, benign_weight=1, examples=False),
+            dpo=DPOConfig(benign_weight=1),
+            evaluate=EvaluateConfig(max_new_tokens=16),
+            looks=LooksConfig(steps=(5, 10)),
         )
     if name == "tiny":
         return Stages(
@@ -247,9 +256,15 @@ def preset(name: str) -> Stages:
             revise=ReviseConfig(max_new_tokens=6, batch_size=8, attempts=1),
             label=LabelConfig(min_gap=0.0),
             sft=SFTConfig(
-                lora=LoraConfig(rank=2, alpha=4), opening_tokens=4, batch_size=4, epochs=1, warmup_steps=1, save_every=2
+                lora=LoraConfig(rank=2, alpha=4),
+                benign_weight=1,
+                opening_tokens=4,
+                batch_size=4,
+                epochs=1,
+                warmup_steps=1,
+                save_every=2,
             ),
-            dpo=DPOConfig(batch_size=2, warmup_steps=1, save_every=2),
+            dpo=DPOConfig(batch_size=2, benign_weight=1, warmup_steps=1, save_every=2),
             evaluate=EvaluateConfig(max_new_tokens=6, batch_size=8),
             looks=LooksConfig(steps=(2, 4)),
         )

@@ -61,6 +61,7 @@ def encode(lm: LanguageModel, row: Row, opening_tokens: int) -> Row:
 def dataset(plan: Plan, lm: LanguageModel, rows: list[Row]) -> Dataset:
     """The rows as token ids, in the order of training."""
     config = plan.stages.sft
+    rows = finetune.weighted(rows, config.benign_weight)
     encoded = [encode(lm, row, config.opening_tokens) for row in rows]
     lengths = [len(row["input_ids"]) for row in encoded]
     ids = [row["id"] for row in rows]
