@@ -10,7 +10,7 @@ from pytest_socket import socket_allow_hosts
 from constitution.models import Role, User, Version
 from tests import factories
 from tests.strictness import let_flush_empty_what_is_written_once, shuffle_unordered_queries
-from tests.system import System, tiny_settings
+from tests.system import ONE_THREAD, System, tiny_settings
 
 LOOPBACK = ["127.0.0.1", "::1", "localhost"]
 HERE = Path(__file__).parent
@@ -34,6 +34,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_runtest_setup() -> None:
     socket_allow_hosts(LOOPBACK, allow_unix_socket=True)
+
+
+@pytest.fixture
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our tiny model computes on one thread, in this process and in those that it starts."""
+    for name, value in ONE_THREAD.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

@@ -20,7 +20,11 @@ from training.recipes.plan import STAGES, LooksConfig, Plan, SFTConfig
 from training.recipes.run import conduct
 
 # The trainers' libraries use their own deprecated names.
-pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning"),
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.timeout(300),
+]
 
 MakePlan = Callable[..., Plan]
 Start = Callable[..., Path]

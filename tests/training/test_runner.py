@@ -23,7 +23,11 @@ from training.models import Evaluation, Look, Round, RoundPoint, Transcript
 from training.recipes.files import read_json
 from training.states import DONE, FAILED, PAUSED, QUEUED, RUNNING
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.timeout(300),
+]
 
 MOST_STARTS = 12
 HOLDER = """
