@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from training.engine.forward import Tree, inference, run_group, share_prefixes
-from training.engine.generate import chat
 from training.engine.model import LanguageModel
 
 OPENINGS_VERSION = "openings-1"
@@ -79,11 +78,6 @@ def refusal_margin(lm: LanguageModel, prompts: Sequence[str]) -> list[float]:
     split = len(REFUSAL_OPENINGS)
     margins = totals[:, :split].logsumexp(1) - totals[:, split:].logsumexp(1)
     return [float(margin) for margin in margins]
-
-
-def chat_refusal_margin(lm: LanguageModel, requests: Sequence[str]) -> list[float]:
-    """`refusal_margin` of plain requests put through the model's chat template."""
-    return refusal_margin(lm, [chat(lm, request) for request in requests])
 
 
 def opening_logprobs(

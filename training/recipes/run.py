@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any, Literal
 
 from training.recipes.files import Row, read_json, read_rows, write_json, write_rows
-from training.recipes.plan import STAGES, Plan
+from training.recipes.plan import Plan
 
 EXIT_PAUSED = 75
 EXIT_STOPPED = 143
@@ -173,13 +173,6 @@ def acknowledged_looks(root: Path) -> frozenset[int]:
     """Steps of the looks that a person has acknowledged."""
     path = root / "acknowledged.json"
     return frozenset(read_json(path)["looks"]) if path.exists() else frozenset()
-
-
-def is_done(root: Path, stage: str) -> bool:
-    """Whether a stage is complete."""
-    if stage not in STAGES:
-        raise ValueError(f"There is no stage {stage!r}.")
-    return (root / stage / "done.json").exists()
 
 
 @contextmanager
