@@ -14,9 +14,9 @@ AMENDMENT = StateTable(
     moves=(
         Move(OPEN, ACCEPTED, "reviewers", "amendment accepted"),
         Move(OPEN, REJECTED, "reviewers", "amendment rejected"),
-        Move(OPEN, CONFLICTED, "reviewers", "amendment conflicted"),
+        Move(OPEN, CONFLICTED, "reviewers", "amendment reviewed"),
         Move(OPEN, OBSOLETE, "system", "amendment obsolete"),
-        Move(CONFLICTED, OPEN, "reviewers", "amendment reopened"),
+        Move(CONFLICTED, OPEN, "reviewers", "amendment edited"),
         Move(CONFLICTED, ACCEPTED, "reviewers", "amendment accepted"),
         Move(CONFLICTED, REJECTED, "reviewers", "amendment rejected"),
         Move(CONFLICTED, OBSOLETE, "system", "amendment obsolete"),
