@@ -35,9 +35,14 @@ def tick() -> None:
         actions.open_surfacing(version=head, seed=seed_of(head))
 
 
+def is_round_waiting() -> bool:
+    """Whether a round could start: it comes before reading further scenarios."""
+    return Round.objects.filter(state=QUEUED).exists()
+
+
 def is_work_waiting() -> bool:
     """Whether a gpu worker has anything to wake up for."""
-    return any(jobs.filter(state=QUEUED).exists() for jobs in (Round.objects, SurfacingRun.objects))
+    return is_round_waiting() or SurfacingRun.objects.filter(state=QUEUED).exists()
 
 
 def seed_of(version: Version) -> int:

@@ -62,7 +62,7 @@ def work_once() -> bool:
     if round_ := leases.claim(Round):
         runner.run(round_, model=model_folder, stop_asked=is_stopping)
     elif run := leases.claim(SurfacingRun):
-        surfacing.run(run, engine_for=engine_for, stop_asked=is_stopping)
+        surfacing.run(run, engine_for=engine_for, stop_asked=lambda: is_stopping() or coordinator.is_round_waiting())
     else:
         return measure_judge()
     return True

@@ -12,9 +12,9 @@ from amendments.states import OPEN
 from constitution import ledger
 from constitution.models import LedgerEntry, User, Version
 from constitution.texts import ClauseText
-from training import leases, reading
+from training import coordinator, leases, reading
 from training import surfacing as desk
-from training.models import JudgeCard, Reading, SurfacingRun
+from training.models import JudgeCard, Reading, Round, SurfacingRun
 from training.states import DONE, FAILED, QUEUED
 from training.surfacing import Answered, Asked, Draft, Engine, Heard
 
@@ -128,6 +128,19 @@ def test_stop_that_was_asked_for_gives_the_run_back(surfacing: SurfacingRun, sce
     work(KnownEngine(), is_stopping=True)
     surfacing.refresh_from_db()
     assert (surfacing.state, surfacing.tries) == (QUEUED, 0)
+
+
+def test_reading_makes_way_for_a_round_that_waits(
+    surfacing: SurfacingRun, queued_round: Round, scenarios: list[Scenario]
+) -> None:
+    desk.run(claim(), engine_for=KnownEngine().lend, stop_asked=coordinator.is_round_waiting)
+    surfacing.refresh_from_db()
+    assert (surfacing.state, surfacing.tries, Reading.objects.count()) == (QUEUED, 0, 0)
+
+    leases.claim(Round)
+    desk.run(claim(), engine_for=KnownEngine().lend, stop_asked=coordinator.is_round_waiting)
+    surfacing.refresh_from_db()
+    assert surfacing.state == DONE
 
 
 def test_open_proposal_on_a_principle_keeps_another_one_away(
