@@ -13,7 +13,7 @@ from amendments.models import Scenario
 from constitution.models import Version
 from training.models import Job, Round, SurfacingRun
 from training.states import DONE, FAILED, MOVING, PAUSED, QUEUED, RUNNING
-from training.views.words import position
+from training.views.words import STATES, position
 
 # A queued job that nobody has claimed for so long, while nothing else runs: no gpu worker is there.
 PATIENCE = timedelta(seconds=30)
@@ -67,7 +67,7 @@ def _surfacing_step(run: SurfacingRun) -> dict[str, Any]:
 def _round_step(round_: Round) -> dict[str, Any]:
     return {
         "label": f"Round {round_.pk}, on version {round_.version_id}",
-        "detail": position(round_),
+        "detail": position(round_) if round_.state in MOVING else STATES[round_.state][1] + ".",
         "state": STEP_STATES.get(round_.state, "failed"),
         "step": round_.step if round_.total else None,
         "total": round_.total or None,

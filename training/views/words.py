@@ -52,7 +52,7 @@ def sentence(round_: Round) -> str:
         RUNNING: f"{where or 'It is starting'}.{again}",
         PAUSED: "It strayed from its reference and waits for an overseer.",
         DONE: f"It is trained and measured.{again}",
-        FAILED: f"It stopped with an error: {_last_line(round_.error)} `manage.py retry` takes it up again.",
+        FAILED: f"It stopped with an error: {_last_line(round_.error)} An operator can try it again below.",
         ABORTED: f"{round_.decided_by} aborted it: {round_.note}",
     }[round_.state]
 
