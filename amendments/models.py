@@ -31,7 +31,7 @@ class Scenario(models.Model):
     prompt = models.TextField()
     label = models.CharField(max_length=10, choices=Label.choices, default=Label.UNKNOWN)
     pair = models.CharField(max_length=60, blank=True, help_text="Contrast twins share it.")
-    settled_by = models.CharField(max_length=8, blank=True, help_text="The principle that should settle it.")
+    settled_by = models.CharField(max_length=80, blank=True, help_text="The principle that should settle it.")
     context = models.JSONField(default=dict, blank=True)
     held_out = models.BooleanField(default=False, help_text="Nothing trains or proposes on it.")
     source = models.CharField(max_length=200)

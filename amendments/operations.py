@@ -7,7 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from constitution.digests import digest
 from constitution.errors import Refused
-from constitution.texts import ClauseText, PrincipleId, Prose, Value, sentences
+from constitution.texts import ClauseProse, ClauseText, PrincipleId, Value, sentences
 
 
 class Revise(Value):
@@ -16,7 +16,7 @@ class Revise(Value):
     op: Literal["revise"] = "revise"
     principle: PrincipleId
     before: str
-    text: Prose
+    text: ClauseProse
 
 
 Operations = tuple[Revise, ...]

@@ -1,61 +1,133 @@
-"""The one thing that can be done to the law: publish its next version."""
+"""What can be done to the law: found a constitution, and publish its next version."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from django.db import connection, transaction
+from django.utils import timezone
 
 from config.live import publish as announce
 from constitution import ledger
 from constitution.digests import digest
 from constitution.errors import BaseMoved, Refused
-from constitution.models import Clause, Principle, User, Version, VersionClause
+from constitution.models import Clause, Constitution, Principle, User, Version, VersionClause
+from constitution.sentences import origins
 from constitution.texts import ClauseText
 
+HOME = "home"
 # Publications queue up behind this transaction-level advisory lock: there is one head, and one next number.
 PUBLISH_LOCK = 0x7075626C  # "publ"
 
 
-def lock_head() -> Version | None:
+def lock_head(constitution: Constitution | None = None) -> Version | None:
     """Wait for all other publications, keep them waiting until this transaction ends, and return the head.
 
-    Who takes several locks takes this one first, then rows by primary key, then the ledger's: in one order nobody
-    waits for each other.
+    The head is that of `constitution`, or of the one at home here. Who takes several locks takes this one first, then
+    rows by primary key, then the ledger's: in one order nobody waits for each other.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [PUBLISH_LOCK])
-    return Version.objects.head()
+    return constitution.versions.newest() if constitution else Version.objects.head()
 
 
 @transaction.atomic
-def publish(*, base: Version | None, clauses: Sequence[ClauseText], title: str, summary: str, by: User) -> Version:
+def found(*, slug: str, title: str, by: User, source: str = "", is_home: bool = False) -> Constitution:
+    """Open an empty constitution. Raises Refused where the slug is taken."""
+    if Constitution.objects.filter(slug=slug).exists():
+        raise Refused(f"There is already a constitution named {slug}.")
+    constitution = Constitution.objects.create(slug=slug, title=title, source=source, is_home=is_home)
+    ledger.append(
+        action="constitution founded", by=by, subject=f"constitution:{slug}", detail={"title": title, "source": source}
+    )
+    return constitution
+
+
+@transaction.atomic
+def publish(
+    *,
+    base: Version | None,
+    clauses: Sequence[ClauseText],
+    title: str,
+    summary: str,
+    by: User,
+    constitution: Constitution | None = None,
+    at: datetime | None = None,
+) -> Version:
     """Make `clauses` the next version after `base` (None for the founding version).
 
-    The order of `clauses` is the order of the document. Raises BaseMoved where `base` is not the head any more, and
-    Refused where the set is empty, names a principle twice or says exactly what the head says.
+    It belongs to `constitution`, or to the one at home here, which its founding version founds. `at` is when it was
+    published, if that was not now. The order of `clauses` is the order of the document. Raises BaseMoved where `base`
+    is not the head any more, and Refused where the set is empty, names a principle twice, says exactly what the head
+    says or is older than it.
     """
-    head = lock_head()
+    head = lock_head(constitution)
     if head != base:
         raise BaseMoved(f"This was written against {base or 'an empty constitution'}, and {head} is in force now.")
+    at = at or timezone.now()
     version_digest = digest([clause.digest for clause in clauses])
     _check_set(clauses, version_digest, head)
-    number = head.number + 1 if head else 1
-    rows = _clause_rows(clauses)
-    VersionClause.objects.bulk_create(
-        VersionClause(version_id=number, clause=row, principle_id=row.principle_id, position=position)
-        for position, row in enumerate(rows, start=1)
+    if head and at < head.published_at:
+        raise Refused(f"{head} was published at {head.published_at:%Y-%m-%d %H:%M}; what follows cannot be older.")
+    version = Version(
+        id=_next_id(),
+        constitution=constitution or _home(title, by),
+        number=head.number + 1 if head else 1,
+        parent=head,
+        digest=version_digest,
+        title=title,
+        summary=summary,
+        published_at=at,
+        published_by=by,
     )
+    _write_set(version, clauses)
     # The version's own row comes last: it seals the set, which the schema then refuses to extend.
-    version = Version.objects.create(
-        number=number, parent=head, digest=version_digest, title=title, summary=summary, published_by=by
-    )
+    version.save(force_insert=True)
     announce("version")
     ledger.append(
         action="version published",
         by=by,
-        subject=f"version:{number}",
+        subject=version.subject,
         detail={"digest": version_digest, "parent": head.digest if head else None, "summary": summary},
     )
     return version
+
+
+def _next_id() -> int:
+    """The key of a version to come: its set is written before its own row."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval(pg_get_serial_sequence('constitution_version', 'id'))")
+        return int(cursor.fetchone()[0])
+
+
+def _home(title: str, by: User) -> Constitution:
+    home = Constitution.objects.filter(is_home=True).first()
+    return home or found(slug=HOME, title=title, by=by, is_home=True)
+
+
+def _write_set(version: Version, clauses: Sequence[ClauseText]) -> None:
+    """The clauses of `version`, each with its age and that of its sentences. A constant number of queries."""
+    old = {row.principle_id: row for row in _set_of(version.parent)}
+    VersionClause.objects.bulk_create(
+        _place(version, row, position, old.get(row.principle_id))
+        for position, row in enumerate(_clause_rows(clauses), start=1)
+    )
+
+
+def _set_of(version: Version | None) -> list[VersionClause]:
+    return list(version.version_clauses.select_related("clause")) if version else []
+
+
+def _place(version: Version, clause: Clause, position: int, old: VersionClause | None) -> VersionClause:
+    is_same = old is not None and old.clause_id == clause.pk
+    before, known = (old.clause.text, old.origins) if old else ("", [])
+    return VersionClause(
+        version_id=version.pk,
+        clause=clause,
+        principle_id=clause.principle_id,
+        position=position,
+        since=old.since if is_same and old else version.number,
+        origins=known if is_same else origins(clause.text, version.number, before=before, known=known),
+    )
 
 
 def _check_set(clauses: Sequence[ClauseText], version_digest: str, head: Version | None) -> None:

@@ -2,9 +2,18 @@
 
 import re
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from constitution.digests import digest
 
@@ -27,7 +36,10 @@ def _plain(text: str) -> str:
 
 Line = Annotated[str, AfterValidator(_plain), Field(min_length=1, max_length=200)]
 Prose = Annotated[str, AfterValidator(_plain), Field(min_length=1, max_length=4000)]
-PrincipleId = Annotated[str, Field(pattern=r"^[A-Z]-[0-9]{2,3}$")]
+CLAUSE_LIMIT = 20_000
+ClauseProse = Annotated[str, AfterValidator(_plain), Field(min_length=1, max_length=CLAUSE_LIMIT)]
+# `U-03`, or the section id of a document that was written elsewhere: `avoid_targeted_manipulation`.
+PrincipleId = Annotated[str, Field(pattern=r"^(?:[A-Z]-[0-9]{2,3}|[a-z][a-z0-9_]{1,79})$")]
 Scope = dict[Dimension, tuple[Line, ...]]
 
 
@@ -57,24 +69,50 @@ class Example(Value):
 
 
 class ClauseText(Value):
-    """One wording of a principle: all that a clause says, and nothing of when or by whom."""
+    """One wording of a principle: all that a clause says, and nothing of when or by whom.
+
+    `refers_to` names the principles that its text points to; `precedes` those over which it prevails where both hold;
+    `exclusive_with` those with which it never holds together unless one precedes the other. `may_narrow` lets a
+    profile hold it in fewer contexts.
+    """
 
     principle: PrincipleId
     tier: Tier
     title: Line
-    text: Prose
+    text: ClauseProse
     scope: Scope = {}
     examples: tuple[Example, ...] = ()
+    refers_to: tuple[PrincipleId, ...] = ()
+    precedes: tuple[PrincipleId, ...] = ()
+    exclusive_with: tuple[PrincipleId, ...] = ()
+    may_narrow: bool = False
 
     @model_validator(mode="after")
     def _universal_means_everywhere(self) -> "ClauseText":
         if self.tier == 1 and self.scope:
             raise ValueError("a universal clause holds everywhere: it cannot have a scope")
+        if self.tier == 1 and self.may_narrow:
+            raise ValueError("a universal clause holds everywhere: no profile may narrow it")
         if any(not values for values in self.scope.values()):
             raise ValueError("a scope names at least one value for each of its dimensions")
         return self
+
+    @model_validator(mode="after")
+    def _says_nothing_of_itself(self) -> "ClauseText":
+        if self.principle in {*self.refers_to, *self.precedes, *self.exclusive_with}:
+            raise ValueError("a clause neither refers to, precedes nor excludes itself")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_empty_relations(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Files stay short, and a clause without relations has one digest whenever it was written.
+        content: dict[str, Any] = handler(self)
+        return {name: value for name, value in content.items() if value or name not in RELATIONS}
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 over the content; equal wordings have equal digests."""
         return digest(self.model_dump(mode="json"))
+
+
+RELATIONS = ("refers_to", "precedes", "exclusive_with", "may_narrow")

@@ -1,12 +1,17 @@
-from django.urls import path
+from django.urls import include, path
 
 from constitution.views import history, settings, version
 
 app_name = "constitution"
-urlpatterns = [
+# The pages of one constitution. Of the one at home they have short addresses; of another its slug stands before.
+document = [
     path("constitution/", version.head, name="head"),
     path("versions/<int:number>/", version.show, name="version-detail"),
     path("versions/<int:old>/to/<int:new>/", history.compare, name="compare"),
     path("history/", history.timeline, name="history"),
+]
+urlpatterns = [
+    *document,
+    path("constitutions/<slug:slug>/", include(document)),
     path("settings/", settings.show, name="settings"),
 ]

@@ -29,8 +29,8 @@ def context(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001
 def current() -> dict[str, Any]:
     """busy, headline, steps, next and worker_missing, as the queue page shows them."""
     head = Version.objects.head()
-    run = SurfacingRun.objects.order_by("-pk").first()
-    round_ = Round.objects.defer("plan").order_by("-pk").first()
+    run = SurfacingRun.objects.select_related("version").order_by("-pk").first()
+    round_ = Round.objects.defer("plan").select_related("version").order_by("-pk").first()
     jobs = [job for job in (run, round_) if job is not None]
     return {
         "busy": any(job.state in MOVING for job in jobs) or head is None or run is None,
@@ -47,15 +47,15 @@ def _headline(head: Version | None, run: SurfacingRun | None, round_: Round | No
     if round_ and round_.state == PAUSED:
         return f"Round {round_.pk} is paused and waits for an overseer."
     if round_ and round_.state in MOVING:
-        return f"Round {round_.pk} trains on version {round_.version_id}."
+        return f"Round {round_.pk} trains on {round_.version}."
     if run and run.state in MOVING:
-        return f"Reading the scenarios under version {run.version_id}."
+        return f"Reading the scenarios under {run.version}."
     return f"Nothing is running. Version {head.number} is in force."
 
 
 def _surfacing_step(run: SurfacingRun) -> dict[str, Any]:
     return {
-        "label": f"Read the scenarios under version {run.version_id}",
+        "label": f"Read the scenarios under {run.version}",
         "detail": run.error.strip()[-300:] if run.state == FAILED else run.message,
         "state": STEP_STATES[run.state],
         "step": run.read,
@@ -66,7 +66,7 @@ def _surfacing_step(run: SurfacingRun) -> dict[str, Any]:
 
 def _round_step(round_: Round) -> dict[str, Any]:
     return {
-        "label": f"Round {round_.pk}, on version {round_.version_id}",
+        "label": f"Round {round_.pk}, on {round_.version}",
         "detail": position(round_) if round_.state in MOVING else STATES[round_.state][1] + ".",
         "state": STEP_STATES.get(round_.state, "failed"),
         "step": round_.step if round_.total else None,
@@ -82,7 +82,7 @@ def _next(head: Version | None, run: SurfacingRun | None) -> str:
         return "Import scenarios; the model then reads them under the constitution."
     if run is None or (run.state in MOVING and head.number == 1):
         return "The first proposals arrive here by themselves, within about five minutes."
-    if run.version_id < head.number:
+    if run.version != head:
         return "After the round, the scenarios are read again under the new version."
     return "When you accept a proposal, a round trains on the new version by itself."
 

@@ -63,7 +63,7 @@ class SurfacingRun(Job):
         ]
 
     def __str__(self) -> str:
-        return f"surfacing on version {self.version_id}"
+        return f"surfacing on {self.version}"
 
 
 class Reading(models.Model):

@@ -72,8 +72,8 @@ def _decide(
 
 
 def _said(amendment: Amendment) -> str:
-    if amendment.state == states.ACCEPTED:
-        return f"Accepted. Version {amendment.version_id} is in force, and a training round opens for it."
+    if amendment.version:
+        return f"Accepted. Version {amendment.version.number} is in force, and a training round opens for it."
     if amendment.state == states.REJECTED:
         return f"Rejected the proposal on {amendment.principle_id}. Nothing was published."
     if amendment.state == states.CONFLICTED:

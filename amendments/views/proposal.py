@@ -17,9 +17,9 @@ from constitution.diffs import Segment, redline
 from constitution.errors import Refused
 from constitution.models import Clause, User, Version, VersionClause
 from constitution.people import PersonRequest
+from constitution.texts import CLAUSE_LIMIT
 
 EVIDENCE_SHOWN = 12
-TEXT_LIMIT = 4000
 TEMPLATE = "amendments/amendment_page.html"
 PARTIALS = {"standing", "decision", "clash"}
 
@@ -98,7 +98,7 @@ class Standing:
             "is_open": amendment.is_undecided,
             "rationale": amendment.rationale,
             "created_at": amendment.created_at,
-            "base_number": amendment.base_id,
+            "base_number": amendment.base.number,
             "digest": amendment.digest,
             "before": self.before,
             "after": self.operation.text,
@@ -122,11 +122,11 @@ class Standing:
     def outdated(self) -> dict[str, Any] | None:
         """What to say where the base is no longer the head; None where it is, or where it was accepted."""
         amendment, head = self.amendment, self.head
-        if head is None or amendment.base_id == head.number or amendment.state == states.ACCEPTED:
+        if head is None or amendment.base == head or amendment.state == states.ACCEPTED:
             return None
         now = _clause(head, amendment.principle_id)
         is_same = now is not None and self.clause is not None and now.digest == self.clause.digest
-        intro = f"It was written against version {amendment.base_id}; version {head.number} is in force now."
+        intro = f"It was written against {amendment.base}; version {head.number} is in force now."
         unchanged = f"{amendment.principle_id} still says the same there, so it can be accepted as it is."
         moved = f"{amendment.principle_id} says something else there, so it cannot be accepted any more."
         return {
@@ -147,7 +147,7 @@ class Standing:
             "by": amendment.decided_by or "the system",
             "at": amendment.decided_at,
             "note": amendment.reason,
-            "version_number": amendment.version_id,
+            "version_number": amendment.version.number if amendment.version else None,
             "round_pk": rounds.values_list("pk", flat=True).first() if rounds is not None else None,
             "final_redline": redline(first_text, self.operation.text) if was_edited else [],
         }
@@ -235,7 +235,7 @@ def _decision(request: PersonRequest, amendment: Amendment, view: Standing, atte
         "reject_open": attempt.action == "reject",
         "reject_reason": attempt.reason,
         "reject_note": attempt.note if attempt.action == "reject" else "",
-        "text_limit": TEXT_LIMIT,
+        "text_limit": CLAUSE_LIMIT,
         "lints": attempt.lints,
         "reject_reasons": REASONS,
     }

@@ -39,7 +39,7 @@ def queue(request: PersonRequest) -> HttpResponse:
 def _rows() -> AmendmentQuerySet:
     clause = VersionClause.objects.filter(version=OuterRef("base"), principle=OuterRef("principle"))
     cases = EdgeCase.objects.filter(cluster=OuterRef("cluster")).order_by().values("cluster").annotate(n=Count("pk"))
-    return Amendment.objects.select_related("producer", "author", "decided_by").annotate(
+    return Amendment.objects.select_related("producer", "author", "decided_by", "version").annotate(
         title=Subquery(clause.values("clause__title")),
         edge_case_count=Coalesce(Subquery(cases.values("n"), output_field=IntegerField()), 0),
     )
@@ -110,5 +110,5 @@ def _row(amendment: Amendment) -> dict[str, Any]:
         "reviews_needed": "",
         "decided_at": amendment.decided_at,
         "decided_by": str(amendment.decided_by or ""),
-        "version_number": amendment.version_id,
+        "version_number": amendment.version.number if amendment.version else None,
     }

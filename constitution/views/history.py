@@ -3,27 +3,28 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
-from django.urls import reverse
+from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from config.http import render_page
 from constitution.diffs import Change, changes, redline
-from constitution.models import Clause, Version, VersionClause
+from constitution.models import Clause, Constitution, Version, VersionClause
 from constitution.texts import ClauseText
+from constitution.views import documents
 
 PAGE = 20
 
 
 @require_safe
-def timeline(request: HttpRequest) -> HttpResponse:
-    versions = _page_of_versions(request.GET.get("after", ""))
+def timeline(request: HttpRequest, slug: str = "") -> HttpResponse:
+    constitution = documents.find(slug)
+    versions = _page_of_versions(constitution, request.GET.get("after", ""))
     more = len(versions) > PAGE
     shown = versions[:PAGE]
-    newest = Version.objects.head()
+    newest = constitution.versions.newest()
     context = {
+        "constitution": constitution,
         "versions": _entries(shown, head_number=newest.number if newest else 0),
         "older_url": f"?after={shown[-1].number}" if more else "",
     }
@@ -31,40 +32,42 @@ def timeline(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-def compare(request: HttpRequest, old: int, new: int) -> HttpResponse:
-    before, after = get_object_or_404(Version, number=old), get_object_or_404(Version, number=new)
+def compare(request: HttpRequest, old: int, new: int, slug: str = "") -> HttpResponse:
+    constitution = documents.find(slug)
+    before, after = (documents.find_version(constitution, number) for number in (old, new))
     old_texts, new_texts = before.texts(), after.texts()
     found = changes(old_texts, new_texts)
+    has_next = constitution.versions.filter(number=new + 1).exists()
     context = {
+        "constitution": constitution,
         "old": before,
         "new": after,
         "changes": [_comparison(change) for change in found],
         "unchanged_count": len(new_texts) - sum(change.after is not None for change in found),
-        "previous_url": _compare_url(old - 1, new - 1) if old > 1 else "",
-        "next_url": _compare_url(old + 1, new + 1) if Version.objects.filter(number=new + 1).exists() else "",
+        "history_url": documents.url(constitution, "history"),
+        "old_url": documents.url(constitution, "version-detail", number=old),
+        "new_url": documents.url(constitution, "version-detail", number=new),
+        "previous_url": documents.url(constitution, "compare", old=old - 1, new=new - 1) if old > 1 else "",
+        "next_url": documents.url(constitution, "compare", old=old + 1, new=new + 1) if has_next else "",
     }
     return render(request, "constitution/compare_page.html", context)
 
 
-def _compare_url(old: int, new: int) -> str:
-    return reverse("constitution:compare", args=[old, new])
-
-
-def _page_of_versions(after: str) -> list[Version]:
+def _page_of_versions(constitution: Constitution, after: str) -> list[Version]:
     """One more than a page, newest first. The amendment and the rounds belong to the rooms above; only the way back
     to them is used here."""
-    rows: QuerySet[Version] = Version.objects.select_related("published_by", "amendment").prefetch_related("rounds")
+    rows = constitution.versions.select_related("constitution", "published_by", "amendment").prefetch_related("rounds")
     if after.isdecimal():
         rows = rows.filter(number__lt=min(int(after), 2**31 - 1))
     return list(rows.order_by("-number")[: PAGE + 1])
 
 
 def _entries(versions: Sequence[Version], *, head_number: int) -> list[dict[str, Any]]:
-    sets = _clause_ids({number for version in versions for number in (version.number, version.parent_id or 0)})
-    differing = {number: _differing(sets, number) for number in (version.number for version in versions)}
+    sets = _clause_ids({pk for version in versions for pk in (version.pk, version.parent_id or 0)})
+    differing = {version.pk: _differing(sets, version) for version in versions}
     titles = Clause.objects.in_bulk({pk for found in differing.values() for _, _, pk in found})
     return [
-        _entry(version, [_line(kind, titles[pk]) for _, kind, pk in differing[version.number]], sets, head_number)
+        _entry(version, [_line(kind, titles[pk]) for _, kind, pk in differing[version.pk]], sets, head_number)
         for version in versions
     ]
 
@@ -77,33 +80,35 @@ def _entry(
     is_founding = version.parent_id is None
     return {
         "number": version.number,
+        "url": documents.url(version.constitution, "version-detail", number=version.number),
+        "compare_url": "" if is_founding else documents.compare_url(version),
         "title": version.title,
         "summary": version.summary,
         "digest": version.digest,
         "published_at": version.published_at,
         "published_by": version.published_by,
         "is_head": version.number == head_number,
-        "parent_number": version.parent_id,
+        "parent_number": version.number - 1,
         "changes": [] if is_founding else lines,
-        "change_count": len(sets[version.number]) if is_founding else len(lines),
+        "change_count": len(sets[version.pk]) if is_founding else len(lines),
         "amendment_pk": amendment.pk if amendment else None,
         "round_pk": rounds[0].pk if rounds else None,
         "round_label": rounds[0].state if rounds else "",
     }
 
 
-def _clause_ids(numbers: Iterable[int]) -> dict[int, dict[str, int]]:
+def _clause_ids(keys: Iterable[int]) -> dict[int, dict[str, int]]:
     """Principle -> clause key, for each of the versions. One query."""
-    sets: dict[int, dict[str, int]] = {number: {} for number in numbers}
+    sets: dict[int, dict[str, int]] = {key: {} for key in keys}
     rows = VersionClause.objects.filter(version__in=sets).order_by("version", "position")
-    for number, principle, clause in rows.values_list("version", "principle", "clause"):
-        sets[number][principle] = clause
+    for version, principle, clause in rows.values_list("version", "principle", "clause"):
+        sets[version][principle] = clause
     return sets
 
 
-def _differing(sets: dict[int, dict[str, int]], number: int) -> list[tuple[str, str, int]]:
+def _differing(sets: dict[int, dict[str, int]], version: Version) -> list[tuple[str, str, int]]:
     """(principle, kind, clause key) for each principle that differs from the version before."""
-    before, after = sets.get(number - 1, {}), sets[number]
+    before, after = sets.get(version.parent_id or 0, {}), sets[version.pk]
     found = [
         (name, "revised" if name in before else "added", clause)
         for name, clause in after.items()

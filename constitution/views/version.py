@@ -3,45 +3,47 @@
 from itertools import groupby
 from typing import Any, get_args
 
-from django.db.models import Max, Min, OuterRef, QuerySet, Subquery, Value
-from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from constitution.models import Version, VersionClause
+from constitution.models import Constitution, Version, VersionClause
 from constitution.resolution import Context, resolve
 from constitution.texts import ClauseText, Dimension
+from constitution.views import documents
 
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 
 
 @require_safe
-def head(request: HttpRequest) -> HttpResponse:
-    version = Version.objects.head()
+def head(request: HttpRequest, slug: str = "") -> HttpResponse:
+    version = documents.find(slug).versions.select_related("constitution", "published_by").newest()
     if version is None:
         raise Http404("Nothing has been published yet.")
     return _page(request, version, head_number=version.number)
 
 
 @require_safe
-def show(request: HttpRequest, number: int) -> HttpResponse:
-    version = get_object_or_404(Version, number=number)
-    newest = Version.objects.head()
+def show(request: HttpRequest, number: int, slug: str = "") -> HttpResponse:
+    constitution = documents.find(slug)
+    version = documents.find_version(constitution, number)
+    newest = constitution.versions.newest()
     return _page(request, version, head_number=newest.number if newest else number)
 
 
 def _page(request: HttpRequest, version: Version, *, head_number: int) -> HttpResponse:
-    rows = list(_with_age(version))
+    rows = list(version.version_clauses.select_related("clause").order_by("position"))
     texts = [row.clause.value for row in rows]
     fields = _context_fields(texts, request)
     chosen: Context = {field["name"]: field["value"] for field in fields if field["value"]}
-    cards = _cards(rows, texts, chosen)
+    cards = _cards(version.constitution, rows, texts, chosen)
     context = {
         "version": version,
         "is_head": version.number == head_number,
         "head_number": head_number,
-        "parent_number": version.parent_id,
+        "head_url": documents.url(version.constitution, "head"),
+        "history_url": documents.url(version.constitution, "history"),
+        "compare_url": documents.compare_url(version) if version.number > 1 else "",
         "tiers": [
             {"tier": tier, "clauses": list(found)} for tier, found in groupby(sorted(cards, key=_tier_of), key=_tier_of)
         ],
@@ -53,27 +55,16 @@ def _page(request: HttpRequest, version: Version, *, head_number: int) -> HttpRe
     return render(request, "constitution/version_page.html", context)
 
 
-def _with_age(version: Version) -> QuerySet[VersionClause]:
-    """The version's clauses, each with `since`: the first version of the unbroken run that says the same."""
-    earlier = VersionClause.objects.filter(principle=OuterRef("principle"), version__lte=version.number)
-    other = earlier.exclude(clause=OuterRef("clause")).values("principle").annotate(last=Max("version")).values("last")
-    same = earlier.filter(clause=OuterRef("clause"), version__gt=Coalesce(OuterRef("last_other"), Value(0)))
-    return (
-        VersionClause.objects.filter(version=version)
-        .select_related("clause")
-        .annotate(last_other=Subquery(other))
-        .annotate(since=Subquery(same.values("principle").annotate(first=Min("version")).values("first")))
-        .order_by("position")
-    )
-
-
-def _cards(rows: list[VersionClause], texts: list[ClauseText], chosen: Context) -> list[dict[str, Any]]:
+def _cards(
+    constitution: Constitution, rows: list[VersionClause], texts: list[ClauseText], chosen: Context
+) -> list[dict[str, Any]]:
     rulings = resolve(texts, chosen)
     return [
         {
             "clause": ruling.clause,
             "digest": row.clause.digest,
-            "since": row.since,  # type: ignore[attr-defined]  # annotated in _with_age
+            "since": row.since,
+            "since_url": documents.url(constitution, "version-detail", number=row.since),
             "in_force": ruling.in_force if chosen else None,
             "reason": ruling.reason if chosen else "",
         }

@@ -55,13 +55,13 @@ def test_history_asks_the_same_number_of_queries_for_many(
     reader: Client, constitution: Version, reviewer: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     reader.get(reverse("constitution:history"))
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         reader.get(reverse("constitution:history"))
     head = constitution
     for number in range(25):
         changed = [*small_constitution()[:3], make_clause("T-03", 3, f"Decline in {number} words.")]
         head = publish(base=head, clauses=changed, title="A law", summary=f"{number}", by=reviewer)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         page = reader.get(reverse("constitution:history"))
     assert page.context["older_url"] == "?after=7"
 

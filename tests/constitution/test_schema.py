@@ -1,15 +1,17 @@
 """Attempts to break the laws below the code, as somebody with a database shell would."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from constitution import ledger
-from constitution.actions import publish
+from constitution.actions import found, publish
 from constitution.errors import BaseMoved, LedgerBroken, Refused
-from constitution.models import Clause, LedgerEntry, Principle, User, Version, VersionClause
+from constitution.models import Clause, Constitution, LedgerEntry, Principle, User, Version, VersionClause
 from tests.factories import make_clause, small_constitution
 
-IMMUTABLE = [Principle, Clause, Version, VersionClause, LedgerEntry]
+IMMUTABLE = [Constitution, Principle, Clause, Version, VersionClause, LedgerEntry]
 
 
 @pytest.mark.parametrize("model", IMMUTABLE)
@@ -27,14 +29,39 @@ def test_schema_refuses_another_clause_in_a_published_version(constitution: Vers
     assert clause is not None
     Principle.objects.create(id="Z-01")
     with pytest.raises(DatabaseError, match="never changes"), transaction.atomic():
-        VersionClause.objects.create(version=constitution, clause=clause, principle_id="Z-01", position=99)
+        VersionClause.objects.create(
+            version=constitution, clause=clause, principle_id="Z-01", position=99, since=1, origins=[1]
+        )
 
 
-@pytest.mark.parametrize(("number", "parent"), [(2, None), (3, 1), (7, None)])
-def test_schema_refuses_a_history_that_is_not_a_line(constitution: Version, number: int, parent: int | None) -> None:
-    fields = {"digest": "0" * 64, "title": "Other", "summary": "", "published_by": constitution.published_by}
+@pytest.mark.parametrize(("number", "has_parent"), [(2, False), (3, True), (7, False), (1, True)])
+def test_schema_refuses_a_history_that_is_not_a_line(constitution: Version, number: int, has_parent: bool) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
-        Version.objects.create(number=number, parent_id=parent, **fields)
+        _version(constitution.constitution, number=number, parent=constitution if has_parent else None)
+
+
+def test_schema_refuses_a_parent_of_another_constitution(constitution: Version, reviewer: User) -> None:
+    other = found(slug="other", title="Other", by=reviewer)
+    with pytest.raises(IntegrityError, match="does not follow"), transaction.atomic():
+        _version(other, number=2, parent=constitution)
+
+
+def test_schema_refuses_a_version_that_is_older_than_its_parent(constitution: Version) -> None:
+    early = constitution.published_at - timedelta(seconds=1)
+    with pytest.raises(IntegrityError, match="does not follow"), transaction.atomic():
+        _version(constitution.constitution, number=2, parent=constitution, published_at=early)
+
+
+def test_schema_refuses_a_second_constitution_at_home(constitution: Version) -> None:
+    with pytest.raises(IntegrityError, match="constitution_one_is_home"), transaction.atomic():
+        Constitution.objects.create(slug="another", title="Another", is_home=True)
+
+
+def _version(document: Constitution, **fields: object) -> Version:
+    founder = User.objects.earliest("pk")
+    return Version.objects.create(
+        **{"constitution": document, "digest": "0" * 64, "title": "T", "summary": "", "published_by": founder} | fields
+    )
 
 
 def test_schema_refuses_a_scope_on_a_universal_clause(constitution: Version) -> None:
@@ -75,6 +102,31 @@ def test_publish_writes_a_wording_once(constitution: Version, reviewer: User) ->
     publish(base=constitution, clauses=changed, title="Next", summary="", by=reviewer)
 
     assert Clause.objects.count() == 5
+
+
+def test_publish_carries_the_age_of_what_stays(constitution: Version, reviewer: User) -> None:
+    medication = small_constitution()[1]
+    reworded = medication.model_copy(update={"text": "Give general facts about medication. Ask a clinician for doses."})
+    clauses = [*small_constitution()[2:], reworded, small_constitution()[0]]
+
+    second = publish(base=constitution, clauses=clauses, title="Next", summary="", by=reviewer)
+
+    ages = {row.principle_id: (row.since, row.origins) for row in second.version_clauses.all()}
+    assert ages == {"U-02": (1, [1]), "H-02": (2, [1, 2]), "G-01": (1, [1]), "T-03": (1, [1])}
+
+
+def test_publish_of_another_constitution_leaves_the_head_at_home(constitution: Version, reviewer: User) -> None:
+    other = found(slug="other", title="Other", by=reviewer)
+    day = datetime(2024, 5, 8, tzinfo=UTC)
+
+    first = publish(
+        base=None, clauses=small_constitution()[:2], title="O", summary="", by=reviewer, constitution=other, at=day
+    )
+
+    assert (first.number, first.published_at, first.subject) == (1, day, "version:other/1")
+    assert Version.objects.head() == constitution
+    assert other.versions.as_of(day - timedelta(days=1)) is None
+    assert other.versions.as_of(day) == first
 
 
 def test_publish_asks_a_constant_number_of_queries(

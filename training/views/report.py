@@ -88,7 +88,7 @@ def _round(round_: Round) -> dict[str, Any]:
     state, label = words.STATES[round_.state]
     return {
         "pk": round_.pk,
-        "version_number": round_.version_id,
+        "version_number": round_.version.number,
         "version_digest": round_.version.digest,
         "state": state,
         "state_label": label,

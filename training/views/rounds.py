@@ -21,7 +21,7 @@ FIRST_ROUND = "A round opens by itself when a version is published."
 
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    rows = Round.objects.prefetch_related("evaluations").defer("plan").order_by("-pk")
+    rows = Round.objects.select_related("version").prefetch_related("evaluations").defer("plan").order_by("-pk")
     after = request.GET.get("after", "")
     if after.isdecimal():
         rows = rows.filter(pk__lt=min(int(after), 2**63 - 1))
@@ -85,7 +85,7 @@ def _row(round_: Round) -> dict[str, Any]:
     state, label = words.STATES[round_.state]
     return {
         "pk": round_.pk,
-        "version_number": round_.version_id,
+        "version_number": round_.version.number,
         "state": state,
         "state_label": label,
         "stage_label": words.position(round_) if words.percent(round_) is not None else "",

@@ -26,7 +26,7 @@ class Command(BaseCommand):
         if admin is None:
             admin = register(username="admin", roles=list(Role), by="seed", is_administrator=True)
             self.stdout.write("Made the account admin, with every role.")
-        if not Version.objects.exists():
+        if Version.objects.head() is None:
             content = read(CONSTITUTION.read_text(encoding="utf-8"))
             publish(base=None, clauses=content.clauses, title=content.title, summary="The founding version.", by=admin)
             self.stdout.write(f"Published version 1: {len(content.clauses)} clauses.")

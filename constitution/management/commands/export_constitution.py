@@ -14,7 +14,7 @@ class Command(BaseCommand):
         parser.add_argument("--number", type=int)
 
     def handle(self, *, number: int | None, **options: Any) -> None:
-        version = Version.objects.filter(number=number).first() if number else Version.objects.head()
+        version = Version.objects.home().filter(number=number).first() if number else Version.objects.head()
         if version is None:
             raise CommandError(f"There is no version {number}." if number else "Nothing has been published yet.")
         self.stdout.write(write(ConstitutionFile(title=version.title, clauses=tuple(version.texts()))), ending="")
