@@ -185,10 +185,10 @@ def _content(request: str) -> list[str]:
 
 
 def _is_alike(one: str, other: str) -> bool:
-    """The same word, or one of six letters and more with a typing error."""
+    """The same word, or one of five letters and more with a typing error."""
     if one == other:
         return True
-    return min(len(one), len(other)) >= 6 and SequenceMatcher(None, one, other, autojunk=False).ratio() >= 0.85
+    return min(len(one), len(other)) >= 5 and SequenceMatcher(None, one, other, autojunk=False).ratio() >= 0.85
 
 
 def _set_aside(clause: ClauseText, universal: Sequence[ClauseText]) -> Iterator[str]:

@@ -4,7 +4,7 @@
 context in microseconds. A universal clause has no gate: no scope, profile, narrowing or precedence can close it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import heapify, heappop, heappush
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from constitution.digests import digest
 from constitution.profile_texts import Narrowing, ProfileText
 from constitution.texts import DIMENSIONS, ClauseText, Dimension, Scope
-from constitution.vocabulary import Context, Facts, RawContext, Vocabulary, facts, read_context, vocabulary
+from constitution.vocabulary import Context, Facts, Node, RawContext, Vocabulary, facts, read_context, vocabulary
 
 BASE = "base"
 # The letters of a binary number as the truth values that `compress` reads.
@@ -88,7 +88,7 @@ class Law:
             for value in values:
                 own[dimension][value] = own[dimension].get(value, 0) | gate
         self._free, self._shifts, self._all = free, tuple(shift.values()), (1 << size) - 1
-        self._rows = {dimension: _Rows(dimension, own[dimension], self.known.lines) for dimension in DIMENSIONS}
+        self._rows = {name: _Rows(own[name], self.known.nodes.get(name, {})) for name in DIMENSIONS}
         self._rules = tuple(self._compiled(needs))
         self._form = f"0{size}b"
 
@@ -151,14 +151,21 @@ class Law:
 
 
 class _Rows(dict[str, int]):
-    """For each value of a dimension, the bits that it and all it lies in set; made when first asked for."""
+    """For each value of a dimension, the bits that it and all it lies in set; made when first asked for.
 
-    def __init__(self, dimension: Dimension, own: Mapping[str, int], lines: Callable[[Dimension, str], Sequence[str]]):
+    Raises KeyError for a value that is not known. A value that no clause names shares the number of its parent, so
+    that the five thousand subdivisions of the world take no room.
+    """
+
+    def __init__(self, own: Mapping[str, int], nodes: Mapping[str, Node]) -> None:
         super().__init__()
-        self._dimension, self._own, self._lines = dimension, own, lines
+        self._own, self._nodes = own, nodes
 
     def __missing__(self, value: str) -> int:
-        self[value] = found = _either(self._own.get(line, 0) for line in self._lines(self._dimension, value))
+        found = _either(self[parent] for parent in self._nodes[value].parents)
+        if own := self._own.get(value):
+            found |= own
+        self[value] = found
         return found
 
 
@@ -288,7 +295,8 @@ def _order(entries: Sequence[Held], prevailing: Sequence[Sequence[int]]) -> list
 
 
 def _sorted(places: Sequence[int], prevailing: Sequence[Sequence[int]]) -> list[int]:
-    waits = {place: set(prevailing[place]) & set(places) - {place} for place in places}
+    here = set(places)
+    waits = {place: here.intersection(prevailing[place]) for place in places}
     below: dict[int, list[int]] = {place: [] for place in places}
     for place, over in waits.items():
         for each in over:
@@ -312,7 +320,7 @@ def _sorted(places: Sequence[int], prevailing: Sequence[Sequence[int]]) -> list[
 def _either(masks: Iterator[int]) -> int:
     found = 0
     for mask in masks:
-        found |= mask
+        found = found | mask if found else mask
     return found
 
 

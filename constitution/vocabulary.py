@@ -98,19 +98,12 @@ class Vocabulary:
     def each(self) -> Iterator[Node]:
         return (node for dimension in DIMENSIONS for node in self.nodes.get(dimension, {}).values())
 
-    def lines(self, dimension: Dimension, value: str) -> tuple[str, ...]:
+    def lines(self, dimension: Dimension, value: str) -> list[str]:
         """`value` and everything that it lies in, nearest first. Raises KeyError for a value that is not known."""
-        known = self._lines[dimension]
-        if value not in known:
-            found = [value]
-            for each in found:
-                found += [parent for parent in self.nodes[dimension][each].parents if parent not in found]
-            known[value] = tuple(found)
-        return known[value]
-
-    @cached_property
-    def _lines(self) -> dict[Dimension, dict[str, tuple[str, ...]]]:
-        return {dimension: {} for dimension in DIMENSIONS}
+        found = [value]
+        for each in found:
+            found += [parent for parent in self.nodes[dimension][each].parents if parent not in found]
+        return found
 
     @cached_property
     def meanings(self) -> Mapping[Dimension, Mapping[str, tuple[str, ...]]]:
