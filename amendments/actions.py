@@ -9,7 +9,7 @@ from django.utils import timezone
 from amendments import policies, states
 from amendments.errors import AlreadyDecided, ContentMoved, NothingToChange
 from amendments.models import Amendment, Cluster, Producer, Review, Revision, Verdict
-from amendments.operations import Operations, apply, content_digest, read_operations
+from amendments.operations import Operations, apply, content_digest, dump, highest_tier, reworded, summarise
 from config.live import publish as announce
 from constitution import actions as law
 from constitution import ledger
@@ -166,12 +166,8 @@ def _settle(row: Amendment, *, by: User) -> str:
 
 def _publish(row: Amendment, *, head: Version, siblings: Sequence[Amendment], by: User) -> None:
     operations = row.revisions.order_by("-number")[0].content
-    before = head.texts()
-    after = apply(operations, before)
-    revised = ", ".join(operation.principle for operation in operations)
-    version = law.publish(
-        base=head, clauses=after, title=head.title, summary=f"Revise {revised}: {row.rationale}", by=by
-    )
+    summary = f"{summarise(operations)}: {row.rationale}"
+    version = law.publish(base=head, clauses=apply(operations, head.texts()), title=head.title, summary=summary, by=by)
     row.version = version
     _close(row, states.ACCEPTED, by=by, reason="")
     announce("queue")
@@ -200,9 +196,8 @@ def _move(row: Amendment, state: str) -> None:
 
 
 def _reworded(row: Amendment, text: str) -> Operations:
-    """The present operations with the first one's text replaced."""
-    first, *rest = row.revisions.order_by("-number")[0].content
-    return (*read_operations([{**first.model_dump(), "text": text}]), *rest)
+    """The present operations with another text of the clause that the amendment is about."""
+    return reworded(row.revisions.order_by("-number")[0].content, row.base.texts(), row.principle_id, text)
 
 
 def _check_change(base: Version, operations: Operations) -> int:
@@ -211,15 +206,14 @@ def _check_change(base: Version, operations: Operations) -> int:
     after = apply(operations, before)
     if after == before:
         raise NothingToChange("That is what the constitution says already; change the text or reject the proposal.")
-    touched = {operation.principle for operation in operations}
-    return min(clause.tier for clause in before if clause.principle in touched)
+    return highest_tier(before, after)
 
 
 def _write_revision(row: Amendment, operations: Operations, *, author: User | None, note: str) -> None:
     Revision.objects.create(
         amendment=row,
         number=row.revisions.count() + 1,
-        operations=[operation.model_dump(mode="json") for operation in operations],
+        operations=dump(operations),
         digest=content_digest(operations),
         author=author,
         note=note,

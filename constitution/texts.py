@@ -2,7 +2,7 @@
 
 import re
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -113,6 +113,11 @@ class ClauseText(Value):
     def digest(self) -> str:
         """SHA-256 over the content; equal wordings have equal digests."""
         return digest(self.model_dump(mode="json"))
+
+    def __copy__(self) -> Self:
+        copied = super().__copy__()
+        copied.__dict__.pop("digest", None)  # a changed copy has one of its own
+        return copied
 
 
 RELATIONS = ("refers_to", "precedes", "exclusive_with", "may_narrow")

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 
 from amendments import policies, states
 from amendments.models import Amendment, EdgeCase, Label, Review, Revision
-from amendments.operations import Revise
+from amendments.operations import Operations, wording
 from amendments.views.words import REASONS, STATE_LABELS, proposer_label, score_words
 from amendments.visibility import visible_reviews
 from config.http import render_page
@@ -74,16 +74,19 @@ class Standing:
     def __init__(self, amendment: Amendment) -> None:
         self.amendment = amendment
         self.revisions: list[Revision] = list(amendment.revisions.select_related("author").order_by("number"))
-        self.clause = _clause(amendment.base, amendment.principle_id)
+        self.law = amendment.base.texts()
+        self.clause = next((clause for clause in self.law if clause.principle == amendment.principle_id), None)
+        self.operations = self.revisions[-1].content
+        self.after = self.wording(self.operations)
         self.head = Version.objects.head()
-
-    @property
-    def operation(self) -> Revise:
-        return self.revisions[-1].content[0]
 
     @property
     def before(self) -> str:
         return self.clause.text if self.clause else ""
+
+    def wording(self, operations: Operations) -> str:
+        """What the clause that the amendment is about says after the operations."""
+        return wording(operations, self.law, self.amendment.principle_id)
 
     def facts(self) -> dict[str, Any]:
         amendment = self.amendment
@@ -101,8 +104,8 @@ class Standing:
             "base_number": amendment.base.number,
             "digest": amendment.digest,
             "before": self.before,
-            "after": self.operation.text,
-            "redline": redline(self.before, self.operation.text),
+            "after": self.after,
+            "redline": redline(self.before, self.after),
             "changes": [],
             "examples_added": [],
         }
@@ -140,8 +143,8 @@ class Standing:
         if amendment.is_undecided:
             return None
         rounds = amendment.version.rounds.order_by("-pk") if amendment.version else None
-        first_text = self.revisions[0].content[0].text
-        was_edited = amendment.version_id and first_text != self.operation.text
+        first_text = self.wording(self.revisions[0].content)
+        was_edited = amendment.version_id and first_text != self.after
         return {
             "label": STATE_LABELS[amendment.state],
             "by": amendment.decided_by or "the system",
@@ -149,15 +152,15 @@ class Standing:
             "note": amendment.reason,
             "version_number": amendment.version.number if amendment.version else None,
             "round_pk": rounds.values_list("pk", flat=True).first() if rounds is not None else None,
-            "final_redline": redline(first_text, self.operation.text) if was_edited else [],
+            "final_redline": redline(first_text, self.after) if was_edited else [],
         }
 
     def text_with_digest(self, digest: str) -> str:
         """The text of the revision that a person saw; the present one where there is none such."""
         for revision in self.revisions:
             if revision.digest == digest:
-                return revision.content[0].text
-        return self.operation.text
+                return self.wording(revision.content)
+        return self.after
 
 
 def _clause(version: Version, principle: str) -> Clause | None:
@@ -230,7 +233,7 @@ def _decision(request: PersonRequest, amendment: Amendment, view: Standing, atte
         "error": attempt.error,
         "clash": _clash(view, attempt),
         "edit_open": attempt.action == "edit" or draft is not None,
-        "edit_text": attempt.text or draft or view.operation.text,
+        "edit_text": attempt.text or draft or view.after,
         "edit_note": attempt.note if attempt.action == "edit" else "",
         "reject_open": attempt.action == "reject",
         "reject_reason": attempt.reason,
@@ -262,7 +265,7 @@ def _refusal(amendment: Amendment, user: User) -> str:
 def _clash(view: Standing, attempt: Attempt) -> dict[str, Any] | None:
     if not attempt.clash:
         return None
-    moved: list[Segment] = redline(view.text_with_digest(attempt.seen_digest), view.operation.text)
+    moved: list[Segment] = redline(view.text_with_digest(attempt.seen_digest), view.after)
     return {
         "sentence": attempt.clash,
         "action": attempt.action,
