@@ -1,0 +1,71 @@
+"""What is proved of the clauses of a version, over all contexts and all legal profiles, before it may be published.
+
+Each claim is proved, or refuted with the smallest context that breaks it. Contexts are sets of values of the
+vocabulary with its hierarchy and its rules; profiles narrow what may be narrowed as they like, and add clauses.
+"""
+
+from collections.abc import Sequence
+from time import monotonic, perf_counter
+from typing import TYPE_CHECKING
+
+from constitution.profile_texts import ProfileText
+from constitution.proofs.answers import Answer, Counterexample, Proof, Unproved
+from constitution.proofs.subject import Subject
+from constitution.texts import ClauseText
+from constitution.vocabulary import Vocabulary, vocabulary
+
+if TYPE_CHECKING:
+    from constitution.proofs.claims import Proving
+
+__all__ = ["Counterexample", "Proof", "Unproved", "check_provable", "prove"]
+
+SECONDS = 20.0
+
+
+def prove(
+    clauses: Sequence[ClauseText],
+    profile: ProfileText | None = None,
+    known: Vocabulary | None = None,
+    *,
+    seconds: float = SECONDS,
+) -> list[Proof]:
+    """All claims about `clauses`, each principle once, for any legal profile, or for `profile` if one is given.
+
+    What is not settled within `seconds` is not proved, and says so.
+    """
+    # The solver's library is large: only a process that proves loads it.
+    from constitution.proofs.claims import CLAIMS, Proving
+
+    proving = Proving(Subject(clauses, profile, known or vocabulary()), monotonic() + seconds)
+    return [_proof(name, proving) for name in CLAIMS]
+
+
+def check_provable(
+    clauses: Sequence[ClauseText], profile: ProfileText | None = None, known: Vocabulary | None = None
+) -> None:
+    """Raises Unproved with a sentence for each claim about `clauses` that is refuted, or not settled in time."""
+    failed = [proof for proof in prove(clauses, profile, known) if not proof.holds]
+    if failed:
+        raise Unproved(failed)
+
+
+def _proof(name: str, proving: "Proving") -> Proof:
+    from constitution.proofs.claims import CLAIMS
+    from constitution.proofs.model import Unfinished
+
+    claim, refute = CLAIMS[name]
+    start = perf_counter()
+    try:
+        answer, is_finished = refute(proving), True
+    except Unfinished:
+        answer, is_finished = Answer(0), False
+    return Proof(
+        name=name,
+        claim=claim,
+        holds=is_finished and answer.counterexample is None,
+        seconds=perf_counter() - start,
+        n=answer.n,
+        counterexample=answer.counterexample,
+        witnesses=answer.witnesses,
+        is_finished=is_finished,
+    )
