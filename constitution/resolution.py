@@ -14,7 +14,7 @@ from typing import NamedTuple
 from constitution.digests import digest
 from constitution.profile_texts import Narrowing, ProfileText
 from constitution.texts import DIMENSIONS, ClauseText, Dimension, Scope
-from constitution.vocabulary import Context, Facts, Node, RawContext, Vocabulary, facts, read_context, vocabulary
+from constitution.vocabulary import Context, Facts, RawContext, Vocabulary, facts, read_context, vocabulary
 
 BASE = "base"
 # The letters of a binary number as the truth values that `compress` reads.
@@ -69,7 +69,7 @@ class Law:
         order = _order(self.entries, self.prevailing)
         self.ordered = tuple(self.entries[place] for place in order)
         # The first of the order has the highest bit, so that the binary number reads from left to right.
-        self.bits = {place: len(order) - 1 - rank for rank, place in enumerate(order)}
+        self.bit_of = {place: len(order) - 1 - rank for rank, place in enumerate(order)}
         self._build()
 
     def _build(self) -> None:
@@ -79,23 +79,25 @@ class Law:
         blocks = sorted({(layer, dimension) for _, layer, dimension, _ in gates})
         shift = {block: len(needs) + number * size for number, block in enumerate(blocks)}
         free = (1 << len(needs) + size * len(blocks)) - (1 << len(needs))
-        own: dict[Dimension, dict[str, int]] = {dimension: {} for dimension in DIMENSIONS}
+        bits: dict[Dimension, dict[str, int]] = {dimension: {} for dimension in DIMENSIONS}
         for (dimension, value), bit in needs.items():
-            own[dimension][value] = bit
+            bits[dimension][value] = bit
         for bit, layer, dimension, values in gates:
             gate = 1 << shift[layer, dimension] + bit
             free &= ~gate
             for value in values:
-                own[dimension][value] = own[dimension].get(value, 0) | gate
+                bits[dimension][value] = bits[dimension].get(value, 0) | gate
         self._free, self._shifts, self._all = free, tuple(shift.values()), (1 << size) - 1
-        self._rows = {name: _Rows(own[name], self.known.nodes.get(name, {})) for name in DIMENSIONS}
+        self._bits, self._lines = bits, self.known.all_lines
         self._rules = tuple(self._compiled(needs))
         self._form = f"0{size}b"
 
     def _compiled(self, needs: Mapping[tuple[Dimension, str], int]) -> Iterator[tuple[int, int]]:
         """(needed, adds): the bits that each rule waits for and those that it sets; rules of no effect are left out."""
         for rule in self.known.rules:
-            adds = _either(self._rows[dimension][value] for dimension, value in rule.adds)
+            adds = 0
+            for dimension, value in rule.adds:
+                adds |= self._set_by(dimension, (value,))
             if adds:
                 yield sum(needs[pair] for pair in rule.when), adds
 
@@ -104,10 +106,10 @@ class Law:
         for place, (_, clause, source) in enumerate(self.entries):
             if clause.tier == 1:
                 continue
-            yield from ((self.bits[place], 0, name, values) for name, values in clause.scope.items())
+            yield from ((self.bit_of[place], 0, name, values) for name, values in clause.scope.items())
             narrowing = self.narrowings.get(clause.principle) if source == BASE else None
             if narrowing:
-                yield from ((self.bits[place], 1, name, values) for name, values in narrowing.scope.items())
+                yield from ((self.bit_of[place], 1, name, values) for name, values in narrowing.scope.items())
 
     def resolve(self, context: Context) -> "Resolution":
         """What holds in `context` alone, without the profile's defaults. Raises UnknownContext."""
@@ -120,14 +122,21 @@ class Law:
     def _held(self, context: Context) -> int:
         found = self._free
         for dimension, values in context.items():
-            rows = self._rows[dimension]
-            for value in values:
-                found |= rows[value]
+            found |= self._set_by(dimension, values)
         found = self._derive(found)
         held = self._all
         for shift in self._shifts:
             held &= found >> shift
         return held
+
+    def _set_by(self, dimension: Dimension, values: Sequence[str]) -> int:
+        """The bits that `values` set, with all they lie in. Raises KeyError for a value that is not known."""
+        found, bits, lines = 0, self._bits[dimension], self._lines[dimension]
+        for value in values:
+            for line in lines[value]:
+                if line in bits:
+                    found |= bits[line]
+        return found
 
     def _derive(self, found: int) -> int:
         """`found` with all that the rules add, until they add nothing."""
@@ -148,25 +157,6 @@ class Law:
         """SHA-256 over the clauses in order, the profile and the vocabulary."""
         base = [entry.clause.digest for entry in self.entries if entry.source == BASE]
         return digest([base, self.profile.digest if self.profile else "", self.known.digest])
-
-
-class _Rows(dict[str, int]):
-    """For each value of a dimension, the bits that it and all it lies in set; made when first asked for.
-
-    Raises KeyError for a value that is not known. A value that no clause names shares the number of its parent, so
-    that the five thousand subdivisions of the world take no room.
-    """
-
-    def __init__(self, own: Mapping[str, int], nodes: Mapping[str, Node]) -> None:
-        super().__init__()
-        self._own, self._nodes = own, nodes
-
-    def __missing__(self, value: str) -> int:
-        found = _either(self[parent] for parent in self._nodes[value].parents)
-        if own := self._own.get(value):
-            found |= own
-        self[value] = found
-        return found
 
 
 @dataclass(frozen=True)
@@ -194,7 +184,7 @@ class Resolution:
 
     def is_held(self, place: int) -> bool:
         """Whether the clause at this place of the document is in force."""
-        return bool(self.held >> self.law.bits[place] & 1)
+        return bool(self.held >> self.law.bit_of[place] & 1)
 
     def _rule(self, place: int, found: Facts) -> Ruling:
         name, clause, source = self.law.entries[place]
@@ -315,13 +305,6 @@ def _sorted(places: Sequence[int], prevailing: Sequence[Sequence[int]]) -> list[
                 if not waits[each]:
                     heappush(ready, each)
     return order
-
-
-def _either(masks: Iterator[int]) -> int:
-    found = 0
-    for mask in masks:
-        found = found | mask if found else mask
-    return found
 
 
 def _reason(clause: ClauseText, found: Facts) -> str:

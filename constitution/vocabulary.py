@@ -98,12 +98,15 @@ class Vocabulary:
     def each(self) -> Iterator[Node]:
         return (node for dimension in DIMENSIONS for node in self.nodes.get(dimension, {}).values())
 
-    def lines(self, dimension: Dimension, value: str) -> list[str]:
+    def lines(self, dimension: Dimension, value: str) -> tuple[str, ...]:
         """`value` and everything that it lies in, nearest first. Raises KeyError for a value that is not known."""
-        found = [value]
-        for each in found:
-            found += [parent for parent in self.nodes[dimension][each].parents if parent not in found]
-        return found
+        return self.all_lines[dimension][value]
+
+    @cached_property
+    def all_lines(self) -> Mapping[Dimension, Mapping[str, tuple[str, ...]]]:
+        """The lines of every value, by dimension."""
+        each = {name: self.nodes.get(name, {}) for name in DIMENSIONS}
+        return {name: {value: _lines(value, nodes) for value in nodes} for name, nodes in each.items()}
 
     @cached_property
     def meanings(self) -> Mapping[Dimension, Mapping[str, tuple[str, ...]]]:
@@ -210,6 +213,13 @@ def _sentence(wrong: Unknown, words: Vocabulary, *, is_ambiguous: bool) -> str:
 
 def _either(words: Sequence[str]) -> str:
     return " or ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def _lines(value: str, nodes: Mapping[str, Node]) -> tuple[str, ...]:
+    found = [value]
+    for each in found:
+        found += [parent for parent in nodes[each].parents if parent not in found]
+    return tuple(found)
 
 
 def _add_lines(found: dict[Dimension, dict[str, str]], words: Vocabulary, dimension: Dimension, value: str) -> None:
