@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -18,6 +18,7 @@ from constitution.texts import ClauseText, Example, Line, PrincipleId, Prose, Sc
 from constitution.vocabulary import Context, UnknownContext, Vocabulary, read_context
 
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,39}$")]
+MOST_CLAUSES = 500
 
 # Words that carry no content: two requests that differ in these alone are the same request.
 IDLE = re.compile(
@@ -26,10 +27,11 @@ IDLE = re.compile(
 )
 SET_ASIDE = re.compile(
     r"\b(ignor|overrid|overrul|overrode|disregard|bypass|suspend|supersed|waiv|disabl|circumvent|neglect|forget|exempt"
-    r"|outrank|trump|prevail|invalid|lift|cancel|repeal|replac"
-    r"|set(s|ting)? aside|takes? (precedence|priority)|(does|do|need) not (apply|hold)|no longer|exception)"
+    r"|invalid|lift|cancel|repeal|replac|set(s|ting)? aside|(does|do|need) not (apply|hold)|no longer|exception)"
 )
-ABOVE_ALL = re.compile(
+# These set aside what comes after them: "U-01 prevails over this" is as it should be.
+RANK_ABOVE = re.compile(r"\b(prevail|outrank|trump|takes? (precedence|priority))")
+ABOVE_ALL = (
     r"\buniversal\b|\btier[ -]?(1|one)\b|\bconstitution\b"
     r"|\b(all|any|every|other|previous|prior|above|preceding|earlier) (other |previous |prior |of the )*"
     r"(principle|clause|rule|instruction)s?\b"
@@ -49,8 +51,8 @@ class ProfileText(Value):
 
     slug: Slug
     name: Line
-    clauses: tuple[ClauseText, ...] = ()
-    narrowings: tuple[Narrowing, ...] = ()
+    clauses: Annotated[tuple[ClauseText, ...], Field(max_length=MOST_CLAUSES)] = ()
+    narrowings: Annotated[tuple[Narrowing, ...], Field(max_length=MOST_CLAUSES)] = ()
     context: Scope = {}
 
     @model_validator(mode="after")
@@ -175,29 +177,33 @@ def is_same_request(one: str, other: str) -> bool:
     mine, theirs = _content(one), _content(other)
     if not mine or not theirs:
         return _plain(one) == _plain(other)
-    extra = [word for word in mine if not any(_is_alike(word, each) for each in theirs)]
-    missing = [word for word in theirs if not any(_is_alike(word, each) for each in mine)]
+    if not 0.8 * len(theirs) <= len(mine) <= 1.3 * len(theirs):
+        return False
+    extra = [word for word in mine - theirs if not any(_is_alike(word, each) for each in theirs)]
+    missing = [word for word in theirs - mine if not any(_is_alike(word, each) for each in mine)]
     return (not missing and len(extra) <= 0.3 * len(theirs)) or (not extra and len(missing) <= 0.2 * len(theirs))
 
 
-def _content(request: str) -> list[str]:
-    return sorted({word for word in re.findall(r"\w+", _plain(request)) if not IDLE.fullmatch(word)})
+@lru_cache(maxsize=512)
+def _content(request: str) -> frozenset[str]:
+    return frozenset(word for word in re.findall(r"\w+", _plain(request)) if not IDLE.fullmatch(word))
 
 
 def _is_alike(one: str, other: str) -> bool:
-    """The same word, or one of five letters and more with a typing error."""
-    if one == other:
-        return True
-    return min(len(one), len(other)) >= 5 and SequenceMatcher(None, one, other, autojunk=False).ratio() >= 0.85
+    """The same word with a typing error, for words of five letters and more."""
+    if min(len(one), len(other)) < 5 or abs(len(one) - len(other)) > 2:
+        return False
+    return SequenceMatcher(None, one, other, autojunk=False).ratio() >= 0.85
 
 
 def _set_aside(clause: ClauseText, universal: Sequence[ClauseText]) -> Iterator[str]:
-    """A sentence of the clause that names the universal clauses, or all clauses, next to a verb that sets aside."""
+    """The sentences of the clause that name a universal clause, or all clauses, and set them aside."""
     names = [re.escape(_plain(name)) for law in universal for name in (law.principle, law.title)]
-    named = re.compile("|".join(rf"(?<!\w){name}(?!\w)" for name in names)) if names else ABOVE_ALL
+    named = re.compile("|".join([ABOVE_ALL, *(rf"(?<!\w){name}(?!\w)" for name in names)]))
     for sentence in re.split(r"(?<=[.!?;])\s+|\n+", f"{clause.title}.\n{clause.text}"):
         plain = _plain(sentence)
-        if SET_ASIDE.search(plain) and (ABOVE_ALL.search(plain) or named.search(plain)):
+        ranked = any(named.search(plain, above.end()) for above in RANK_ABOVE.finditer(plain))
+        if ranked or (SET_ASIDE.search(plain) and named.search(plain)):
             yield (
                 f"{clause.principle}: “{sentence[:120]}” speaks of setting aside what holds everywhere. "
                 "A profile cannot; leave the sentence out."

@@ -38,6 +38,7 @@ LIES: Mapping[Dimension, str] = {
 MOST_VALUES = 50
 MOST_LETTERS = 100
 MOST_NEAR = 5
+MOST_HINTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ def read_context(raw: RawContext, known: Vocabulary | None = None) -> Context:
     """The context that `raw` means: ids only, each once and sorted, dimensions in their order.
 
     Ids, codes, names and aliases are understood, whatever their case. A dimension without values is left out.
-    Raises UnknownContext for everything that is not understood, all at once.
+    Raises UnknownContext for everything that is not understood, all at once, with hints for the first ten.
     """
     words = known or vocabulary()
     context: dict[Dimension, set[str]] = {}
@@ -148,7 +149,8 @@ def read_context(raw: RawContext, known: Vocabulary | None = None) -> Context:
         if len(meant) == 1:
             context.setdefault(dimension, set()).add(meant[0])
             continue
-        wrong.append(Unknown(dimension, value[:MOST_LETTERS], meant[:MOST_NEAR] or near(dimension, value, words)))
+        close = meant[:MOST_NEAR] or (near(dimension, value, words) if len(wrong) < MOST_HINTS else ())
+        wrong.append(Unknown(dimension[:MOST_LETTERS], value[:MOST_LETTERS], close))
         sentences.append(_sentence(wrong[-1], words, is_ambiguous=bool(meant)))
     if wrong:
         raise UnknownContext(wrong, sentences)
@@ -197,10 +199,7 @@ def _pairs(raw: RawContext) -> Iterator[tuple[Any, str]]:
 
 def _sentence(wrong: Unknown, words: Vocabulary, *, is_ambiguous: bool) -> str:
     if wrong.dimension not in DIMENSIONS:
-        return (
-            f"There is no dimension “{wrong.dimension[:MOST_LETTERS]}”: a context has region, industry, regulation "
-            "and audience."
-        )
+        return f"There is no dimension “{wrong.dimension}”: a context has region, industry, regulation and audience."
     nodes = words.nodes.get(wrong.dimension, {})
     named = _either([f"{found} ({nodes[found].name})" for found in wrong.near])
     if not wrong.value.strip():

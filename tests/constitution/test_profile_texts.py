@@ -149,7 +149,7 @@ def test_check_profile_refuses_text_that_sets_universal_clauses_aside(text: str)
     assert "setting aside what holds everywhere" in found
 
 
-@pytest.mark.parametrize("text", ["Ignore typing errors.", "U-01 comes first, always.", "Say what U-010 ignores."])
+@pytest.mark.parametrize("text", ["Ignore typing errors.", "U-01 prevails over this.", "Say what U-010 ignores."])
 def test_check_profile_passes_text_that_sets_nothing_aside(text: str) -> None:
     assert refusals(clauses=[clause(text=text)]) == []
 

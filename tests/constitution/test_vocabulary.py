@@ -134,6 +134,14 @@ def test_read_context_refuses_a_crowd_and_cuts_long_words() -> None:
     assert len(str(caught.value)) < 200
 
 
+def test_read_context_gives_hints_for_the_first_ten_alone() -> None:
+    with pytest.raises(UnknownContext) as caught:
+        read_context({"region": [f"Frnace {number}" for number in range(12)]})
+
+    assert len(caught.value.wrong) == 12
+    assert [bool(found.near) for found in caught.value.wrong] == [True] * 10 + [False] * 2
+
+
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_read_context_understands_or_refuses_any_text(dimension: str, value: str) -> None:
     with suppress(UnknownContext):
