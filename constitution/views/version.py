@@ -1,18 +1,17 @@
 """The text of a version, and which of its clauses hold in a context."""
 
 from itertools import groupby
-from typing import Any, get_args
+from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from constitution.models import Constitution, Version, VersionClause
-from constitution.resolution import Context, resolve
-from constitution.texts import ClauseText, Dimension
-from constitution.views import documents
-
-DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
+from constitution import profiles
+from constitution.models import Constitution, Version
+from constitution.resolution import prompt
+from constitution.views import contexts, documents
+from constitution.views.rulings import card
 
 
 @require_safe
@@ -31,59 +30,62 @@ def show(request: HttpRequest, number: int, slug: str = "") -> HttpResponse:
     return _page(request, version, head_number=newest.number if newest else number)
 
 
+@require_safe
+def system_prompt(request: HttpRequest, number: int, slug: str = "") -> HttpResponse:
+    """What holds in the context of the address, as a system prompt in plain text."""
+    version = documents.find_version(documents.find(slug), number)
+    asked = contexts.read(request.GET)
+    text = "\n".join(str(unknown) for unknown in asked.wrong.values())
+    if not asked.wrong:
+        text = prompt(profiles.law_of(version).resolve(asked.context))
+    return HttpResponse(text, content_type="text/plain; charset=utf-8", status=asked.status)
+
+
 def _page(request: HttpRequest, version: Version, *, head_number: int) -> HttpResponse:
-    rows = list(version.version_clauses.select_related("clause").order_by("position"))
-    texts = [row.clause.value for row in rows]
-    fields = _context_fields(texts, request)
-    chosen: Context = {field["name"]: field["value"] for field in fields if field["value"]}
-    cards = _cards(version.constitution, rows, texts, chosen)
+    constitution, number = version.constitution, version.number
+    asked = contexts.read(request.GET)
+    cards = _cards(version, asked)
+    query = contexts.address(asked.context)
     context = {
         "version": version,
-        "is_head": version.number == head_number,
+        "constitution": constitution,
+        "is_head": number == head_number,
         "head_number": head_number,
-        "head_url": documents.url(version.constitution, "head"),
-        "history_url": documents.url(version.constitution, "history"),
-        "compare_url": documents.compare_url(version) if version.number > 1 else "",
-        "tiers": [
-            {"tier": tier, "clauses": list(found)} for tier, found in groupby(sorted(cards, key=_tier_of), key=_tier_of)
-        ],
-        "context_fields": fields,
-        "context_chosen": bool(chosen),
+        "head_url": documents.url(constitution, "head"),
+        "history_url": documents.url(constitution, "history"),
+        "compare_url": documents.compare_url(version) if number > 1 else "",
+        "proofs_url": documents.url(constitution, "proofs", number=number),
+        "prompt_url": documents.url(constitution, "version-prompt", number=number) + query,
+        "tiers": [{"tier": tier, "clauses": list(group)} for tier, group in groupby(cards, key=_tier_of)],
+        "context_fields": contexts.fields(asked),
+        "context_chosen": bool(asked.context),
+        "context_wrong": bool(asked.wrong),
+        "context_follows": contexts.follows(asked.context),
         "in_force_count": sum(card["in_force"] is not False for card in cards),
         "clause_count": len(cards),
     }
-    return render(request, "constitution/version_page.html", context)
+    return render(request, "constitution/version_page.html", context, status=asked.status)
 
 
-def _cards(
-    constitution: Constitution, rows: list[VersionClause], texts: list[ClauseText], chosen: Context
-) -> list[dict[str, Any]]:
-    rulings = resolve(texts, chosen)
+def _cards(version: Version, asked: contexts.Asked) -> list[dict[str, Any]]:
+    """A card for each clause, in the order of the document; without a context none says whether it holds."""
+    since = dict(version.version_clauses.values_list("principle", "since"))
+    rulings = profiles.law_of(version).resolve(asked.context).explain()
+    here = {ruling.id for ruling in rulings}
     return [
         {
-            "clause": ruling.clause,
-            "digest": row.clause.digest,
-            "since": row.since,
-            "since_url": documents.url(constitution, "version-detail", number=row.since),
-            "in_force": ruling.in_force if chosen else None,
-            "reason": ruling.reason if chosen else "",
+            **card(ruling, here, is_asked=bool(asked.context)),
+            "since": since[ruling.id],
+            "since_url": _since_url(version.constitution, since[ruling.id]),
         }
-        for row, ruling in zip(rows, rulings, strict=True)
+        for ruling in rulings
     ]
 
 
-def _tier_of(card: dict[str, Any]) -> int:
-    clause: ClauseText = card["clause"]
-    return clause.tier
+def _since_url(constitution: Constitution, number: int) -> str:
+    return documents.url(constitution, "version-detail", number=number)
 
 
-def _context_fields(texts: list[ClauseText], request: HttpRequest) -> list[dict[str, Any]]:
-    """One choice for each dimension, offering the values that some clause asks about."""
-    return [_context_field(name, texts, request.GET.get(name, "")) for name in DIMENSIONS]
-
-
-def _context_field(name: Dimension, texts: list[ClauseText], asked: str) -> dict[str, Any]:
-    values = sorted({value for text in texts for value in text.scope.get(name, ())})
-    value = asked if asked in values else ""
-    options = [{"value": found, "label": found, "selected": found == value} for found in values]
-    return {"name": name, "label": name.capitalize(), "value": value, "options": options}
+def _tier_of(found: dict[str, Any]) -> int:
+    tier: int = found["clause"].tier
+    return tier

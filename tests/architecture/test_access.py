@@ -53,6 +53,8 @@ ACCESS = {
     "amendments:amendment-reject": DECIDE,
     "constitution:head": READ,
     "constitution:version-detail": Access(kwargs=("number",)),
+    "constitution:version-prompt": Access(kwargs=("number",)),
+    "constitution:proofs": Access(kwargs=("number",)),
     "constitution:compare": Access(kwargs=("old", "new")),
     "constitution:history": READ,
     "constitution:settings": Access(empty_handed=True),

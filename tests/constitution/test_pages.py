@@ -20,27 +20,6 @@ def second_version(constitution: Version, reviewer: User) -> Version:
     return publish(base=constitution, clauses=changed, title="A small constitution", summary="Shorter.", by=reviewer)
 
 
-def test_head_before_the_founding_is_not_found(reader: Client) -> None:
-    assert reader.get(reverse("constitution:head")).status_code == 404
-
-
-def test_version_page_groups_by_tier_and_knows_since_when(reader: Client, second_version: Version) -> None:
-    page = reader.get(reverse("constitution:head"))
-
-    cards = {card["clause"].principle: card for tier in page.context["tiers"] for card in tier["clauses"]}
-    assert [tier["tier"] for tier in page.context["tiers"]] == [1, 2, 3]
-    assert {name: card["since"] for name, card in cards.items()} == {"U-02": 1, "H-02": 1, "G-01": 1, "T-03": 2}
-
-
-def test_version_page_in_a_context_says_why(reader: Client, constitution: Version) -> None:
-    page = reader.get(reverse("constitution:head"), {"industry": "healthcare", "region": "Atlantis"})
-
-    cards = {card["clause"].principle: card for tier in page.context["tiers"] for card in tier["clauses"]}
-    assert cards["H-02"]["in_force"]
-    assert cards["H-02"]["reason"] == "Its scope is met: industry healthcare."
-    assert page.context["in_force_count"] == 4
-
-
 def test_history_lists_what_each_version_changed(reader: Client, second_version: Version) -> None:
     page = reader.get(reverse("constitution:history"))
 
