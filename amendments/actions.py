@@ -9,7 +9,18 @@ from django.utils import timezone
 from amendments import policies, states
 from amendments.errors import AlreadyDecided, ContentMoved, NothingToChange
 from amendments.models import Amendment, Cluster, Producer, Review, Revision, Verdict
-from amendments.operations import Operations, apply, content_digest, dump, highest_tier, reworded, summarise
+from amendments.operations import (
+    Operations,
+    OutOfDate,
+    Revise,
+    apply,
+    content_digest,
+    dump,
+    highest_tier,
+    reworded,
+    summarise,
+)
+from amendments.rebasing import rebase
 from config.live import publish as announce
 from constitution import actions as law
 from constitution import ledger
@@ -46,6 +57,7 @@ def propose(
         base=base,
         principle_id=operations[0].principle,
         tier=tier,
+        **_reach(operations),
         cluster=cluster,
         producer=producer,
         author=by if isinstance(by, User) else None,
@@ -71,6 +83,7 @@ def accept(*, amendment: Amendment, by: User, seen_digest: str) -> Amendment:
     head = law.lock_head()
     siblings = _lock_siblings(amendment)
     row = _still_undecided(siblings, amendment)
+    policies.check_can_accept(row, by)
     _review(row, by=by, seen_digest=seen_digest, verdict=Verdict.APPROVE, reason="")
     if _settle(row, by=by) == states.ACCEPTED:
         assert head is not None  # noqa: S101  an amendment has a base, so there is a head
@@ -84,20 +97,19 @@ def edit(*, amendment: Amendment, by: User, seen_digest: str, text: str, note: s
 
     Raises ContentMoved where the text moved under the person: nothing is saved, and theirs is shown beside it.
     """
+    head = law.lock_head()
     row = _lock(amendment)
-    policies.check_can_review(row, by)
+    policies.check_can_edit(row, by)
     if row.digest != seen_digest:
         raise ContentMoved
-    operations = _reworded(row, text)
+    if row.state == states.NEEDS_REBASE and head is not None:
+        row.base = head
+        operations = _restated(row, text)
+    else:
+        operations = reworded(_present(row), row.base.texts(), row.principle_id, text)
     if content_digest(operations) == row.digest:
         return row
-    _check_change(row.base, operations)
-    if row.state == states.CONFLICTED:
-        _move(row, states.OPEN)
-    row.digest = content_digest(operations)
-    row.save(update_fields=["state", "digest"])
-    _write_revision(row, operations, author=by, note=note)
-    announce(f"amendment:{row.pk}")
+    _change_content(row, operations, author=by, note=note)
     _record("amendment edited", row, by=by)
     return row
 
@@ -116,6 +128,7 @@ def reject(*, amendment: Amendment, by: User, seen_digest: str, reason: str) -> 
     if not reason.strip():
         raise Refused("Say why: whoever proposed it learns from the reason.")
     row = _lock(amendment)
+    policies.check_can_review(row, by)
     _review(row, by=by, seen_digest=seen_digest, verdict=Verdict.REJECT, reason=reason)
     if _settle(row, by=by) == states.REJECTED:
         _close(row, states.REJECTED, by=by, reason=reason)
@@ -124,13 +137,24 @@ def reject(*, amendment: Amendment, by: User, seen_digest: str, reason: str) -> 
     return row
 
 
+@transaction.atomic
+def withdraw(*, amendment: Amendment, by: User) -> Amendment:
+    """Take one's own proposal back. Raises NotAllowed for anybody else."""
+    row = _lock(amendment)
+    policies.check_can_withdraw(row, by)
+    _close(row, states.WITHDRAWN, by=by, reason="")
+    announce("queue")
+    _record("amendment withdrawn", row, by=by)
+    return row
+
+
 def _lock(amendment: Amendment) -> Amendment:
     return Amendment.objects.select_for_update(of=("self",)).select_related("base").get(pk=amendment.pk)
 
 
 def _lock_siblings(amendment: Amendment) -> list[Amendment]:
-    """All that is undecided on the same principle, in one order: an acceptance may close them as obsolete."""
-    rows = Amendment.objects.undecided().filter(principle_id=amendment.principle_id)
+    """All undecided ones that touch the same principles, in one order: an acceptance changes what they stand on."""
+    rows = Amendment.objects.undecided().filter(touches__overlap=amendment.touches)
     return list(rows.select_for_update(of=("self",)).select_related("base", "producer").order_by("pk"))
 
 
@@ -142,7 +166,6 @@ def _still_undecided(rows: Sequence[Amendment], amendment: Amendment) -> Amendme
 
 
 def _review(row: Amendment, *, by: User, seen_digest: str, verdict: Verdict, reason: str) -> None:
-    policies.check_can_review(row, by)
     if row.digest != seen_digest:
         raise ContentMoved
     Review.objects.update_or_create(
@@ -165,7 +188,7 @@ def _settle(row: Amendment, *, by: User) -> str:
 
 
 def _publish(row: Amendment, *, head: Version, siblings: Sequence[Amendment], by: User) -> None:
-    operations = row.revisions.order_by("-number")[0].content
+    operations = _present(row)
     summary = f"{summarise(operations)}: {row.rationale}"
     version = law.publish(base=head, clauses=apply(operations, head.texts()), title=head.title, summary=summary, by=by)
     row.version = version
@@ -173,8 +196,31 @@ def _publish(row: Amendment, *, head: Version, siblings: Sequence[Amendment], by
     announce("queue")
     _record("amendment accepted", row, by=by, detail={"version": version.number})
     for sibling in siblings:
-        if sibling.pk != row.pk and sibling.producer_id:
-            _make_obsolete(sibling, version)
+        if sibling.pk != row.pk:
+            _follow(sibling, version)
+
+
+def _follow(row: Amendment, version: Version) -> None:
+    """Carry an undecided amendment over to the new head `version`, or say what keeps it.
+
+    Where its clauses are untouched nothing changes, and the votes on it stay. A machine's proposal closes itself when
+    a clause changes under it; a person's is reworded, or waits for somebody to settle the clash.
+    """
+    operations = _present(row)
+    rebased = rebase(operations, row.base.texts(), version.texts())
+    if not rebased.clashes and content_digest(rebased.operations) == row.digest:
+        return
+    if row.producer_id:
+        _make_obsolete(row, version)
+    elif rebased.clashes:
+        _move(row, states.NEEDS_REBASE)
+        row.save(update_fields=["state"])
+        announce(f"amendment:{row.pk}")
+        _record("amendment clashed", row, by="system", detail={"version": version.number})
+    else:
+        row.base = version
+        _change_content(row, rebased.operations, author=row.author, note=f"Carried over to {version}.")
+        _record("amendment rebased", row, by="system", detail={"version": version.number})
 
 
 def _make_obsolete(row: Amendment, version: Version) -> None:
@@ -195,9 +241,34 @@ def _move(row: Amendment, state: str) -> None:
     row.state = states.AMENDMENT.move(row.state, state).target
 
 
-def _reworded(row: Amendment, text: str) -> Operations:
-    """The present operations with another text of the clause that the amendment is about."""
-    return reworded(row.revisions.order_by("-number")[0].content, row.base.texts(), row.principle_id, text)
+def _present(row: Amendment) -> Operations:
+    return row.revisions.order_by("-number")[0].content
+
+
+def _restated(row: Amendment, text: str) -> Operations:
+    """What settles a clash: `text` as the clause's wording, against the base of `row`, which is the head."""
+    before = next((clause.digest for clause in row.base.texts() if clause.principle == row.principle_id), None)
+    if before is None:
+        raise OutOfDate(f"{row.principle_id} is no longer part of the constitution. Withdraw this, or propose it anew.")
+    return (Revise(principle=row.principle_id, before=before, text=text),)
+
+
+def _change_content(row: Amendment, operations: Operations, *, author: User | None, note: str) -> None:
+    """Give `row` other operations, against its base: a new digest, on which nobody has voted yet."""
+    row.tier = _check_change(row.base, operations)
+    if row.state != states.OPEN:
+        _move(row, states.OPEN)
+    row.digest = content_digest(operations)
+    row.touches, row.kinds = _reach(operations).values()
+    row.save(update_fields=["state", "digest", "base", "tier", "touches", "kinds"])
+    _write_revision(row, operations, author=author, note=note)
+    announce(f"amendment:{row.pk}")
+
+
+def _reach(operations: Operations) -> dict[str, list[str]]:
+    """The fields that say what an amendment touches and does."""
+    touches = {principle for operation in operations for principle in operation.touches}
+    return {"touches": sorted(touches), "kinds": sorted({operation.op for operation in operations})}
 
 
 def _check_change(base: Version, operations: Operations) -> int:

@@ -4,6 +4,8 @@ EdgeCase, Producer and Revision are immutable. Scenario, Cluster, Amendment, Rev
 """
 
 import pgtrigger
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
@@ -144,6 +146,8 @@ class Amendment(models.Model):
     base = models.ForeignKey(Version, on_delete=models.PROTECT, related_name="amendments")
     principle = models.ForeignKey(Principle, on_delete=models.PROTECT, related_name="amendments")
     tier = models.PositiveSmallIntegerField(choices=Tier.choices, help_text="The highest tier it touches.")
+    touches = ArrayField(models.CharField(max_length=80), help_text="Every principle that its operations name.")
+    kinds = ArrayField(models.CharField(max_length=20), help_text="What its operations do, each kind once.")
     cluster = models.ForeignKey(Cluster, null=True, on_delete=models.PROTECT, related_name="amendments")
     producer = models.ForeignKey(Producer, null=True, on_delete=models.PROTECT, related_name="amendments")
     author = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="amendments")
@@ -167,9 +171,10 @@ class Amendment(models.Model):
                 F("priority").desc(),
                 F("id").desc(),
                 name="amendment_queue",
-                condition=Q(state__in=["open", "conflicted"]),
+                condition=Q(state__in=["open", "conflicted", "needs-rebase"]),
             ),
             models.Index(F("decided_at").desc(), F("id").desc(), name="amendment_decided"),
+            GinIndex(fields=["touches"], name="amendment_touches"),
         ]
         constraints = [
             models.CheckConstraint(
@@ -183,13 +188,13 @@ class Amendment(models.Model):
                 name="amendment_once_per_cluster_and_producer",
             ),
             models.CheckConstraint(
-                condition=Q(state__in=["open", "conflicted"], decided_at=None)
-                | Q(state__in=["accepted", "rejected", "obsolete"], decided_at__isnull=False),
+                condition=Q(state__in=["open", "conflicted", "needs-rebase"], decided_at=None)
+                | Q(state__in=["accepted", "rejected", "withdrawn", "obsolete"], decided_at__isnull=False),
                 name="amendment_decided_has_a_date",
             ),
             models.CheckConstraint(
-                condition=Q(state__in=["accepted", "rejected"], decided_by__isnull=False)
-                | Q(state__in=["open", "conflicted", "obsolete"], decided_by=None),
+                condition=Q(state__in=["accepted", "rejected", "withdrawn"], decided_by__isnull=False)
+                | Q(state__in=["open", "conflicted", "needs-rebase", "obsolete"], decided_by=None),
                 name="amendment_only_a_person_decides",
             ),
             models.CheckConstraint(

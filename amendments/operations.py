@@ -32,6 +32,11 @@ class Operation(Value):
         """The wordings that it was written against: principle -> digest."""
         return {}
 
+    @property
+    def touches(self) -> set[str]:
+        """The principles that it changes, brings in or takes out."""
+        return {self.principle, *self.expected}
+
     def change(self, law: Law) -> None:
         """Make the change in `law`, which holds every clause of `expected`. Raises Refused where it makes no sense."""
         raise NotImplementedError
@@ -177,6 +182,10 @@ class Split(Change):
     op: Literal["split"] = "split"
     text: ClauseProse
     parts: Annotated[tuple[ClauseText, ...], Field(min_length=1)]
+
+    @property
+    def touches(self) -> set[str]:
+        return {self.principle, *(part.principle for part in self.parts)}
 
     def change(self, law: Law) -> None:
         _set(law, self.principle, text=self.text)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from amendments import states
 from amendments.errors import AlreadyDecided, OwnProposal, RoleMissing
 from amendments.models import AcceptanceRule, Amendment, Review, Verdict
-from constitution.errors import NotAllowed
+from constitution.errors import NotAllowed, Refused
 from constitution.models import Role, Tier, User
 
 # In force for a tier whose rule nobody has stored.
@@ -39,6 +39,31 @@ def check_can_review(amendment: Amendment, by: User) -> None:
         raise AlreadyDecided(amendment)
     if amendment.author_id == by.pk:
         raise OwnProposal("You proposed this, so somebody else has to decide on it.")
+
+
+def check_can_accept(amendment: Amendment, by: User) -> None:
+    """As `check_can_review`; and a clash with the head is settled before anybody approves."""
+    check_can_review(amendment, by)
+    if amendment.state == states.NEEDS_REBASE:
+        raise Refused(
+            "The constitution changed in the same place. Edit the text to settle that, then it can be accepted."
+        )
+
+
+def check_can_edit(amendment: Amendment, by: User) -> None:
+    """Reviewers may reword a proposal, and so may whoever proposed it."""
+    if amendment.author_id != by.pk:
+        check_can_review(amendment, by)
+    elif not amendment.is_undecided:
+        raise AlreadyDecided(amendment)
+
+
+def check_can_withdraw(amendment: Amendment, by: User) -> None:
+    """A person takes back what they proposed, until it is decided."""
+    if amendment.author_id != by.pk:
+        raise NotAllowed("Only who proposed this can withdraw it. You can reject it, with a reason.")
+    if not amendment.is_undecided:
+        raise AlreadyDecided(amendment)
 
 
 def check_may_propose_on(tier: int, *, is_machine: bool) -> None:

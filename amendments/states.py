@@ -4,8 +4,10 @@ from constitution.state_table import Move, StateTable
 
 OPEN = "open"
 CONFLICTED = "conflicted"
+NEEDS_REBASE = "needs-rebase"
 ACCEPTED = "accepted"
 REJECTED = "rejected"
+WITHDRAWN = "withdrawn"
 OBSOLETE = "obsolete"
 
 AMENDMENT = StateTable(
@@ -16,10 +18,17 @@ AMENDMENT = StateTable(
         Move(OPEN, REJECTED, "reviewers", "amendment rejected"),
         Move(OPEN, CONFLICTED, "reviewers", "amendment reviewed"),
         Move(OPEN, OBSOLETE, "system", "amendment obsolete"),
+        Move(OPEN, NEEDS_REBASE, "system", "amendment clashed"),
+        Move(OPEN, WITHDRAWN, "proposer", "amendment withdrawn"),
         Move(CONFLICTED, OPEN, "reviewers", "amendment edited"),
         Move(CONFLICTED, ACCEPTED, "reviewers", "amendment accepted"),
         Move(CONFLICTED, REJECTED, "reviewers", "amendment rejected"),
         Move(CONFLICTED, OBSOLETE, "system", "amendment obsolete"),
+        Move(CONFLICTED, NEEDS_REBASE, "system", "amendment clashed"),
+        Move(CONFLICTED, WITHDRAWN, "proposer", "amendment withdrawn"),
+        Move(NEEDS_REBASE, OPEN, "reviewers", "amendment edited"),
+        Move(NEEDS_REBASE, REJECTED, "reviewers", "amendment rejected"),
+        Move(NEEDS_REBASE, WITHDRAWN, "proposer", "amendment withdrawn"),
     ),
 )
 UNDECIDED = AMENDMENT.live

@@ -6,8 +6,10 @@ from amendments.models import Amendment, EdgeCase, Signal
 STATE_LABELS = {
     states.OPEN: "Open",
     states.CONFLICTED: "Reviewers disagree",
+    states.NEEDS_REBASE: "Clashes with the head",
     states.ACCEPTED: "Accepted",
     states.REJECTED: "Rejected",
+    states.WITHDRAWN: "Withdrawn",
     states.OBSOLETE: "Closed: its clause changed",
 }
 REASONS = (
