@@ -127,7 +127,7 @@ def test_edit_voids_the_votes_and_a_save_without_change_does_not(
     proposal = file_proposal()
     actions.accept(amendment=proposal, by=reviewer, seen_digest=proposal.digest)
 
-    text = proposal.revisions.get().content[0].text
+    text = proposal.revisions.get().operations[0]["text"]
     same = actions.edit(amendment=proposal, by=other_reviewer, seen_digest=proposal.digest, text=text)
     assert len(policies.counted(same.reviews.all(), same.digest)) == 1
     assert same.revisions.count() == 1

@@ -123,7 +123,7 @@ def test_accept_and_edit_never_publish_words_the_voter_has_not_seen(
         published = {clause.principle: clause.text for clause in accepted.version.texts()}
         assert published["G-01"].startswith("Help with every")
     else:
-        assert Revision.objects.get(amendment=proposal, number=2).content[0].text == text
+        assert Revision.objects.get(amendment=proposal, number=2).operations[0]["text"] == text
         assert Version.objects.count() == 1
 
 

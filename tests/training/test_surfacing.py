@@ -86,7 +86,7 @@ def test_run_keeps_edge_cases_and_files_for_what_machines_may_touch(
     assert set(Cluster.objects.values_list("principle_id", "signal")) >= {("G-01", "over-refusal")}
     filed = Amendment.objects.get()
     assert (filed.principle_id, filed.state) == ("G-01", OPEN)
-    assert filed.revisions.get().content[0].text.endswith("Harmless ones are answered.")
+    assert filed.revisions.get().operations[0]["text"].endswith("Harmless ones are answered.")
     assert filed.alternatives[0]["text"].endswith("Be kind.")
     assert "harmless requests that it read" in filed.priority_reason
     assert LedgerEntry.objects.filter(action="surfacing finished").count() == 1
