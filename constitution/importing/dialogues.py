@@ -65,10 +65,12 @@ class Dialogue:
     def examples(self) -> tuple[Example, ...]:
         """Each response in a pair of a right and a wrong one; the last of the fewer kind stands for the rest.
 
-        Raises NotMapped where one kind is absent or a part is longer than an example may be.
+        Raises NotMapped where one kind is absent, a response is of neither, or a part is longer than it may be.
         """
         right = [turn.text for turn in self.responses if turn.remark.startswith("GOOD")]
         wrong = [turn.text for turn in self.responses if turn.remark.startswith("BAD")]
+        if len(right) + len(wrong) < len(self.responses):
+            raise NotMapped("It shows a response that is neither GOOD nor BAD.")
         if not right or not wrong:
             raise NotMapped(f"It shows no {'BAD' if right else 'GOOD'} response; a decided example needs both.")
         pairs = [

@@ -71,24 +71,25 @@ def read_release(content: str, *, released: date, linked: Mapping[str, str] | No
         raise BadFile(f"The document is larger than {MAX_BYTES:,} characters.")
     sections, notes = read_sections(content)
     files = {name: _linked_file(text) for name, text in (linked or {}).items()}
-    clauses, unmapped = dict[str, ClauseText](), list[Section]()
+    clauses, mapped, unmapped = dict[str, ClauseText](), list[Section](), dict[str, str]()
     for section in sections:
         links = _links(section, files, notes)
         try:
             _check_can_be_clause(section, clauses)
             clauses[section.id] = _clause(section, links, notes)
+            mapped.append(section)
         except (NotMapped, ValidationError) as error:
             reason = sentences(error) if isinstance(error, ValidationError) else str(error)
-            unmapped.append(section)
+            unmapped[section.id] = f"{unmapped.get(section.id, '')}\n{section.text}".strip()
             notes.append(Note("unmapped", section.line, section.id, reason))
     if not clauses:
         raise BadFile("No section of this document has an id and an authority level, as in {#be_kind authority=user}.")
     return Release(
         released=released,
-        clauses=tuple(_with_references(section, clauses, notes) for section in sections if section not in unmapped),
+        clauses=tuple(_with_references(section, clauses, notes) for section in mapped),
         notes=tuple(sorted(notes, key=lambda note: note.line)),
         sections=sum(1 for section in sections if section.id),
-        unmapped={section.id: section.text for section in unmapped},
+        unmapped=unmapped,
     )
 
 
