@@ -54,10 +54,11 @@ class Model:
         self._solver = z3.SimpleSolver(ctx=self._z3)
         self._solver.set("ctrl_c", False)  # the process keeps its own handler
         self._meanings: dict[str, tuple[int, Atom]] = {}
-        first = {choice: self._free(0, (choice.dimension, choice.value)) for choice in values.choices}
+        # What the first situation names, choice by choice.
+        self.given = {choice: self._free(0, (choice.dimension, choice.value)) for choice in values.choices}
         more = {choice: self._free(1, (choice.dimension, choice.value)) for choice in values.choices}
-        second = {choice: z3.Or(free, more[choice]) for choice, free in first.items()}
-        self._facts = (self._facts_of(first), self._facts_of(second))
+        second = {choice: z3.Or(free, more[choice]) for choice, free in self.given.items()}
+        self._facts = (self._facts_of(self.given), self._facts_of(second))
         self._names = {atom: self._free(NARROWING, atom) for atom in sorted(values.atoms)}
         self._known: dict[tuple[int, str], Formula] = {}
         self._narrowed: dict[int, list[Formula]] = {}

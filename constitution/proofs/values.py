@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from constitution.texts import DIMENSIONS, Dimension, Scope
-from constitution.vocabulary import Node, Vocabulary
+from constitution.vocabulary import Node, Vocabulary, facts
 
 Atom = tuple[Dimension, str]
 
@@ -41,27 +41,25 @@ class Values:
 
 
 def matter(scopes: Iterable[Scope], vocabulary: Vocabulary) -> Values:
-    """The values that can change whether one of `scopes` holds, and of each dimension one that changes nothing.
+    """The values that can change whether one of `scopes` holds, and of each dimension one that they do not lead to.
 
-    The latter follows from no rule, and is left out where its dimension has none such. A value that the vocabulary
-    does not know can never hold: no choice implies it.
+    The latter is for what a profile may narrow to: where any narrowing can take a clause away, one to these values
+    can. A value that the vocabulary does not know can never hold: no choice implies it.
     """
-    atoms = {(dimension, value) for scope in scopes for dimension, values in scope.items() for value in values}
     derivations = [
         Derivation(frozenset(rule.when), frozenset(_lines(rule.adds, vocabulary))) for rule in vocabulary.rules
     ]
-    used: set[Derivation] = set()
-    while more := [each for each in derivations if each.adds & atoms and each not in used]:
-        used.update(more)
-        atoms |= {atom for each in more for atom in each.when}
-    derived = frozenset[Atom]().union(*(each.adds for each in derivations))
-    choices = [choice for dimension in DIMENSIONS for choice in _choices(dimension, atoms, derived, vocabulary)]
-    atoms = atoms.union(*(choice.implies for choice in choices))
+    atoms = _with_conditions({atom for scope in scopes for atom in _named(scope)}, derivations)
+    atoms = _with_conditions(atoms | set(_apart(atoms, derivations, vocabulary)), derivations)
     return Values(
         frozenset(atoms),
-        tuple(choices),
-        tuple(Derivation(each.when, each.adds & atoms) for each in derivations if each in used),
+        tuple(choice for dimension in DIMENSIONS for choice in _choices(dimension, atoms, vocabulary)),
+        tuple(Derivation(each.when, each.adds & atoms) for each in derivations if each.adds & atoms),
     )
+
+
+def _named(scope: Scope) -> Iterator[Atom]:
+    return ((dimension, value) for dimension, values in scope.items() for value in values)
 
 
 def _lines(added: Iterable[Atom], vocabulary: Vocabulary) -> Iterator[Atom]:
@@ -69,18 +67,35 @@ def _lines(added: Iterable[Atom], vocabulary: Vocabulary) -> Iterator[Atom]:
     return ((dimension, line) for dimension, value in added for line in vocabulary.lines(dimension, value))
 
 
-def _choices(
-    dimension: Dimension, atoms: set[Atom], derived: frozenset[Atom], vocabulary: Vocabulary
-) -> Iterator[Choice]:
+def _with_conditions(atoms: set[Atom], derivations: Iterable[Derivation]) -> set[Atom]:
+    """`atoms`, and what leads to one of them by the rules, however many it takes."""
+    found = set(atoms)
+    while more := {atom for each in derivations if each.adds & found for atom in each.when} - found:
+        found |= more
+    return found
+
+
+def _apart(atoms: set[Atom], derivations: Iterable[Derivation], vocabulary: Vocabulary) -> Iterator[Atom]:
+    """Of each dimension the first value that does not hold where all of `atoms` do, best one that no rule adds."""
+    derived = frozenset[Atom]().union(*(each.adds for each in derivations))
+    known = {dimension: vocabulary.nodes.get(dimension, {}) for dimension in DIMENSIONS}
+    found = facts(
+        {name: tuple(value for at, value in atoms if at == name and value in known[name]) for name in known}, vocabulary
+    )
+    for dimension, nodes in known.items():
+        others = [(dimension, value) for value in nodes if value not in found[dimension]]
+        yield from sorted(others, key=lambda atom: atom in derived)[:1]
+
+
+def _choices(dimension: Dimension, atoms: set[Atom], vocabulary: Vocabulary) -> Iterator[Choice]:
     """One value for each set of implied values: one that matters itself, or else the first of the vocabulary."""
     nodes = vocabulary.nodes.get(dimension, {})
     implied = _implied({value for at, value in atoms if at == dimension}, nodes)
     seen: dict[frozenset[str], str] = {}
-    for value in sorted(nodes, key=lambda value: (dimension, value) not in atoms):
-        if value in implied or (dimension, value) not in derived:
-            seen.setdefault(frozenset(implied.get(value, ())), value)
+    for value in sorted(filter(implied.get, nodes), key=lambda value: (dimension, value) not in atoms):
+        seen.setdefault(frozenset(implied[value]), value)
     for lines, value in seen.items():
-        yield Choice(dimension, value, frozenset((dimension, line) for line in lines or {value}))
+        yield Choice(dimension, value, frozenset((dimension, line) for line in lines))
 
 
 def _implied(values: set[str], nodes: Mapping[str, Node]) -> dict[str, set[str]]:
