@@ -382,3 +382,20 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ApiWindow(models.Model):
+    """How often a token was used in its current minute. Mutable, and counted anew after a crash: nothing rests on it.
+
+    Its table is UNLOGGED, so that counting a request waits for no disk. There is no constraint to the token either:
+    checking it would lock the token's row, which is logged.
+    """
+
+    token = models.OneToOneField(
+        ApiToken, primary_key=True, on_delete=models.CASCADE, related_name="window", db_constraint=False
+    )
+    began = models.DateTimeField()
+    used = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.used} since {self.began}"
