@@ -1,6 +1,7 @@
 from django.urls import include, path
 
-from constitution.views import history, proofs, settings, version
+from constitution.views import proofs, settings, tokens, version
+from constitution.views.history import bisect, blame, compare, life, links, search, timeline
 
 app_name = "constitution"
 # The pages of one constitution. Of the one at home they have short addresses; of another its slug stands before.
@@ -9,11 +10,21 @@ document = [
     path("versions/<int:number>/", version.show, name="version-detail"),
     path("versions/<int:number>/prompt/", version.system_prompt, name="version-prompt"),
     path("versions/<int:number>/proofs/", proofs.show, name="proofs"),
-    path("versions/<int:old>/to/<int:new>/", history.compare, name="compare"),
-    path("history/", history.timeline, name="history"),
+    path("versions/<int:number>/blame/", blame.show, name="version-blame"),
+    path("versions/<int:old>/to/<int:new>/", compare.show, name="compare"),
+    path("clauses/<slug:principle>/", life.show, name="clause-life"),
+    path("history/", timeline.show, name="history"),
+    path("history/as-of/", timeline.as_of, name="history-as-of"),
+    path("compare/", compare.choose, name="compare-choose"),
+    path("search/", search.show, name="search"),
+    path("bisect/", bisect.show, name="bisect"),
 ]
 urlpatterns = [
     *document,
     path("constitutions/<slug:slug>/", include(document)),
+    path("d/<str:digest>/", links.by_digest, name="by-digest"),
     path("settings/", settings.show, name="settings"),
+    path("settings/tokens/", tokens.show, name="tokens"),
+    path("settings/tokens/<int:pk>/rate/", tokens.rate, name="token-rate"),
+    path("settings/tokens/<int:pk>/revoke/", tokens.end, name="token-revoke"),
 ]

@@ -18,11 +18,14 @@ SIGN_IN = "/accounts/login/"
 
 @dataclass(frozen=True)
 class Access:
-    """Who may use an address: `open` to everyone, else the roles; `empty_handed`: also people without a role."""
+    """Who may use an address: `open` to everyone, else the roles; `empty_handed`: also people without a role.
+    One of the API is used `by_token`: a session opens nothing there.
+    """
 
     roles: tuple[str, ...] = ROLES
     empty_handed: bool = False
     is_open: bool = False
+    by_token: bool = False
     method: str = "get"
     accepted: tuple[int, ...] = (200,)
     refused: tuple[int, ...] = (403,)
@@ -39,11 +42,36 @@ class Things:
     old: int
     new: int
     digest: str
+    slug: str = "home"
+    version: str = "head"
+    principle: str = "U-02"
+    dimension: str = "region"
+    rest: str = "nothing/here"
 
 
 READ = Access()
 DECIDE = Access(roles=(Role.REVIEWER,), method="post", accepted=(302,), kwargs=("pk",))
+CALL = Access(by_token=True)
 ACCESS = {
+    "api:reference": Access(is_open=True),
+    "api:openapi": Access(is_open=True),
+    "api:ping": Access(is_open=True),
+    "api:missing": Access(is_open=True, accepted=(404,), kwargs=("rest",)),
+    "api:constitutions": CALL,
+    "api:constitution": Access(by_token=True, kwargs=("slug",)),
+    "api:versions": Access(by_token=True, kwargs=("slug",)),
+    "api:version": Access(by_token=True, kwargs=("slug", "version")),
+    "api:clauses": Access(by_token=True, kwargs=("slug", "version")),
+    "api:clause": Access(by_token=True, kwargs=("slug", "version", "principle")),
+    "api:history": Access(by_token=True, kwargs=("slug",)),
+    "api:diff": Access(by_token=True, kwargs=("slug", "old", "new")),
+    "api:contexts": CALL,
+    "api:context-values": Access(by_token=True, kwargs=("dimension",)),
+    "api:effective": Access(by_token=True, kwargs=("slug",)),
+    "api:effective-text": Access(by_token=True, kwargs=("slug",)),
+    "api:profiles": CALL,
+    "api:profile": Access(by_token=True, kwargs=("slug",)),
+    "api:profile-base": Access(by_token=True, method="put", kwargs=("slug",)),
     "healthz": Access(is_open=True),
     "sign-in-by-link": Access(is_open=True, accepted=(403,)),  # without a valid link
     "amendments:queue": READ,
@@ -56,8 +84,18 @@ ACCESS = {
     "constitution:version-prompt": Access(kwargs=("number",)),
     "constitution:proofs": Access(kwargs=("number",)),
     "constitution:compare": Access(kwargs=("old", "new")),
+    "constitution:version-blame": Access(kwargs=("number",)),
+    "constitution:clause-life": Access(kwargs=("principle",)),
     "constitution:history": READ,
+    "constitution:history-as-of": Access(accepted=(302,)),  # without a day: back to the history
+    "constitution:compare-choose": READ,
+    "constitution:search": READ,
+    "constitution:bisect": READ,
+    "constitution:by-digest": Access(kwargs=("digest",), accepted=(404,)),  # of no version and no clause
     "constitution:settings": Access(empty_handed=True),
+    "constitution:tokens": READ,
+    "constitution:token-rate": Access(kwargs=("pk",), method="post", accepted=(404,)),  # there is no token here
+    "constitution:token-revoke": Access(kwargs=("pk",), method="post", accepted=(404,)),
     "training:rounds": READ,
     "training:round-detail": Access(kwargs=("pk",), accepted=(404,)),  # there is no round here
     "training:round-series": Access(kwargs=("pk",), accepted=(404,)),
@@ -112,6 +150,9 @@ def test_anonymous_is_sent_to_the_sign_in(client: Client, things: Things, name: 
     answer = ask(client, name, access, things)
     if access.is_open:
         assert answer.status_code in access.accepted
+    elif access.by_token:
+        assert answer.status_code == 401
+        assert answer["Content-Type"] == "application/problem+json"
     else:
         assert answer.status_code == 302
         assert answer["Location"].startswith(SIGN_IN)
@@ -124,6 +165,9 @@ def test_role_gets_what_is_its_own(client: Client, things: Things, name: str, ro
     client.force_login(person(role))
     may = access.is_open or (role in access.roles if role else access.empty_handed)
     answer = ask(client, name, access, things)
+    if access.by_token:
+        assert answer.status_code == 401  # a session is nothing to it
+        return
     refused = access.refused if role else (404,)  # to a stranger there is nothing here
     assert answer.status_code in (access.accepted if may else refused)
 
@@ -147,7 +191,7 @@ def test_writing_address_refuses_get(client: Client, things: Things, reviewer: U
 def test_address_declares_its_methods(client: Client, things: Things, reviewer: User, name: str) -> None:
     client.force_login(reviewer)
     kwargs = {argument: getattr(things, argument) for argument in ACCESS[name].kwargs}
-    assert client.patch(reverse(name, kwargs=kwargs)).status_code == 405
+    assert client.patch(reverse(name, kwargs=kwargs)).status_code == (404 if name == "api:missing" else 405)
 
 
 @pytest.mark.parametrize("name", [name for name in names() if name.startswith(FOREIGN) and name not in FOREIGN_OPEN])
