@@ -11,6 +11,7 @@ from constitution import ledger
 from constitution.digests import digest
 from constitution.errors import BaseMoved, Refused
 from constitution.models import Clause, Constitution, Principle, User, Version, VersionClause
+from constitution.proofs import check_provable
 from constitution.sentences import origins
 from constitution.texts import ClauseText
 
@@ -57,8 +58,8 @@ def publish(
 
     It belongs to `constitution`, or to the one at home here, which its founding version founds. `at` is when it was
     published, if that was not now. The order of `clauses` is the order of the document. Raises BaseMoved where `base`
-    is not the head any more, and Refused where the set is empty, names a principle twice, says exactly what the head
-    says or is older than it.
+    is not the head any more, Unproved where a proof fails, and Refused where the set is empty, names a principle
+    twice, says exactly what the head says or is older than it.
     """
     head = lock_head(constitution)
     if head != base:
@@ -66,6 +67,7 @@ def publish(
     at = at or timezone.now()
     version_digest = digest([clause.digest for clause in clauses])
     _check_set(clauses, version_digest, head)
+    check_provable(clauses)
     if head and at < head.published_at:
         raise Refused(f"{head} was published at {head.published_at:%Y-%m-%d %H:%M}; what follows cannot be older.")
     version = Version(

@@ -9,6 +9,7 @@ from constitution import ledger
 from constitution.actions import found, publish
 from constitution.errors import BaseMoved, LedgerBroken, Refused
 from constitution.models import Clause, Constitution, LedgerEntry, Principle, User, Version, VersionClause
+from constitution.proofs import Unproved
 from tests.factories import make_clause, small_constitution
 
 IMMUTABLE = [Constitution, Principle, Clause, Version, VersionClause, LedgerEntry]
@@ -102,6 +103,13 @@ def test_publish_writes_a_wording_once(constitution: Version, reviewer: User) ->
     publish(base=constitution, clauses=changed, title="Next", summary="", by=reviewer)
 
     assert Clause.objects.count() == 5
+
+
+def test_publish_of_a_set_that_fails_a_proof_is_refused_with_the_place(constitution: Version, reviewer: User) -> None:
+    over = make_clause("T-04", 3, "Answer first.", precedes=("U-02",))
+    with pytest.raises(Unproved, match="U-02"):
+        publish(base=constitution, clauses=[*small_constitution(), over], title="Next", summary="", by=reviewer)
+    assert Version.objects.head() == constitution
 
 
 def test_publish_carries_the_age_of_what_stays(constitution: Version, reviewer: User) -> None:
