@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
 from constitution.api import reference
@@ -43,5 +43,5 @@ urlpatterns = [
     path("", reference.show, name="reference"),
     path("v1/openapi.json", reference.openapi, name="openapi"),
     *_framed(),
-    path("v1/<path:rest>", nothing, name="missing"),
+    re_path("^(?P<rest>.+)$", nothing, name="missing"),
 ]
