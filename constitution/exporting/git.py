@@ -14,6 +14,7 @@ from constitution.errors import Refused
 from constitution.exporting.documents import TIERS, clause_document, contents
 from constitution.exporting.folders import make_empty
 from constitution.exporting.histories import Published
+from constitution.texts import ClauseText
 
 BRANCH = "refs/heads/main"
 NOT_IN_A_NAME = re.compile(r"[\x00-\x1f\x7f<>]+")
@@ -35,27 +36,30 @@ def write_repository(versions: Iterable[Published], folder: Path) -> str:
 
 def stream(versions: Iterable[Published]) -> Iterator[bytes]:
     """The commits in the format of `git fast-import`, oldest first. Files that stay as they were are not repeated."""
-    before: Mapping[str, bytes] = {}
+    before: Mapping[str, ClauseText] = {}
+    listed = ""
     for version in versions:
-        after = _files(version)
+        after = {_path(clause): clause for clause in version.clauses}
         yield _commit(version)
         for path in sorted(before.keys() - after.keys()):
             yield f"D {path}\n".encode()
-        for path, content in sorted(after.items()):
-            if before.get(path) != content:
-                yield f"M 100644 inline {path}\n".encode() + _data(content)
+        for path, clause in sorted(after.items()):
+            if before.get(path) != clause:
+                yield _file(path, clause_document(clause))
+        if (now := contents(version)) != listed:
+            yield _file("README.md", now)
         yield b"\n"
-        before = after
+        before, listed = after, now
     yield b"done\n"
 
 
-def _files(version: Published) -> dict[str, bytes]:
-    """Paths and contents. A principle's id is checked to be letters, digits, `-` and `_` before it becomes a clause."""
-    files = {
-        f"{clause.tier}-{TIERS[clause.tier].lower()}/{clause.principle}.md": clause_document(clause).encode()
-        for clause in version.clauses
-    }
-    return {"README.md": contents(version).encode(), **files}
+def _path(clause: ClauseText) -> str:
+    """A folder for each tier. An id is checked to be letters, digits, `-` and `_` before it becomes a clause's."""
+    return f"{clause.tier}-{TIERS[clause.tier].lower()}/{clause.principle}.md"
+
+
+def _file(path: str, content: str) -> bytes:
+    return f"M 100644 inline {path}\n".encode() + _data(content.encode())
 
 
 def _commit(version: Published) -> bytes:

@@ -5,7 +5,7 @@ decided examples; all else stays in the text as it was written. Notes say what w
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -20,7 +20,8 @@ from constitution.importing.notes import Note, readable
 from constitution.importing.sections import Row, Section, read_sections
 from constitution.texts import ClauseText, Scope, Tier, sentences
 
-MAX_BYTES = 5_000_000
+MAX_BYTES = 2_000_000
+MAX_CLAUSES = 1000
 
 
 class Level(NamedTuple):
@@ -64,14 +65,14 @@ class Release:
 def read_release(content: str, *, released: date, linked: Mapping[str, str] | None = None) -> Release:
     """The clauses of one release, and notes on everything that is not in them word by word.
 
-    `linked` are the texts of example files by the name that footnotes give them. Raises BadFile where the content is
-    too large or no section can become a clause.
+    `linked` are the texts of example files by the name that footnotes give them. Raises BadFile where there is too
+    much, or no section can become a clause.
     """
     if len(content) > MAX_BYTES:
         raise BadFile(f"The document is larger than {MAX_BYTES:,} characters.")
     sections, notes = read_sections(content)
     files = {name: _linked_file(text) for name, text in (linked or {}).items()}
-    clauses, mapped, unmapped = dict[str, ClauseText](), list[Section](), dict[str, str]()
+    clauses, mapped, unmapped = dict[str, ClauseText](), list[Section](), defaultdict[str, list[str]](list)
     for section in sections:
         links = _links(section, files, notes)
         try:
@@ -80,16 +81,18 @@ def read_release(content: str, *, released: date, linked: Mapping[str, str] | No
             mapped.append(section)
         except (NotMapped, ValidationError) as error:
             reason = sentences(error) if isinstance(error, ValidationError) else str(error)
-            unmapped[section.id] = f"{unmapped.get(section.id, '')}\n{section.text}".strip()
+            unmapped[section.id].append(section.text)
             notes.append(Note("unmapped", section.line, section.id, reason))
     if not clauses:
         raise BadFile("No section of this document has an id and an authority level, as in {#be_kind authority=user}.")
+    if len(clauses) > MAX_CLAUSES:
+        raise BadFile(f"The document has more than {MAX_CLAUSES:,} sections with an authority level.")
     return Release(
         released=released,
         clauses=tuple(_with_references(section, clauses, notes) for section in mapped),
         notes=tuple(sorted(notes, key=lambda note: note.line)),
         sections=sum(1 for section in sections if section.id),
-        unmapped=unmapped,
+        unmapped={name: "\n".join(texts) for name, texts in unmapped.items()},
     )
 
 

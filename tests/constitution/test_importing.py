@@ -182,7 +182,10 @@ def test_read_release_takes_out_hidden_characters_and_says_so() -> None:
     ]
 
 
-@pytest.mark.parametrize("content", ["", "Nothing.", "# Title {#only}\n\nText.", "x" * 5_000_001])
+MANY = "\n".join(f"## Section {{#section_{number} authority=user}}\nText." for number in range(1001))
+
+
+@pytest.mark.parametrize("content", ["", "Nothing.", "# Title {#only}\n\nText.", "x" * 2_000_001, MANY])
 def test_read_release_refuses_what_has_no_clause_or_is_too_large(content: str) -> None:
     with pytest.raises(BadFile):
         read(content)

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from constitution import ledger
+from constitution import ledger, signing
 from constitution.actions import publish
 from constitution.exporting import verify
 from constitution.exporting.folders import write_history
@@ -206,10 +206,14 @@ def test_verifier_checks_what_was_signed_when_a_version_was_published(
     write_history(history, tmp_path)
     versions = list(verify.read_lines(tmp_path / "versions.jsonl"))
     published = verify.check_ledger(tmp_path / "ledger.jsonl")[1]
-    entry = published[versions[1]["subject"]]
-    entry["detail"]["signature"] = {"key": "00" * 32, "signature": "00" * 64}
+    settings.SIGNING_KEY = make_pem(Ed25519PrivateKey.generate())
+    for number in (2, 3):  # what is signed for version 3 is said of version 2
+        statement = signing.head_statement(slug=history.slug, number=number, digest=versions[1]["digest"])
+        published[versions[1]["subject"]]["detail"]["signature"] = signing.sign(statement)
+        if number == 2:
+            verify.check_signatures({"constitution": history.slug}, versions, published, None)
     with pytest.raises(verify.Broken, match="The publication of version 2 was altered"):
-        verify.check_signatures({"constitution": "home"}, versions, published, None)
+        verify.check_signatures({"constitution": history.slug}, versions, published, None)
 
 
 def test_verifier_is_python_3_8_and_the_standard_library_alone() -> None:
