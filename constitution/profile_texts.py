@@ -181,7 +181,7 @@ def is_same_request(one: str, other: str) -> bool:
         return False
     extra = [word for word in mine - theirs if not any(_is_alike(word, each) for each in theirs)]
     missing = [word for word in theirs - mine if not any(_is_alike(word, each) for each in mine)]
-    return (not missing and len(extra) <= 0.3 * len(theirs)) or (not extra and len(missing) <= 0.2 * len(theirs))
+    return not missing or not extra
 
 
 @lru_cache(maxsize=512)

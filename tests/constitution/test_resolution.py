@@ -10,7 +10,7 @@ from constitution.files import read
 from constitution.profile_texts import Narrowing, ProfileText
 from constitution.resolution import Law, Ruling, compile_law, in_force, prompt, resolve
 from constitution.texts import DIMENSIONS, ClauseText, Dimension, Scope
-from constitution.vocabulary import Context, UnknownContext, facts, read_context
+from constitution.vocabulary import Context, Node, Rule, UnknownContext, Vocabulary, facts, read_context
 
 SEED = Path(__file__).parents[2] / "constitution" / "seed" / "constitution.yaml"
 # Values that lie in one another, that rules turn into others, and one that no context can ever hold.
@@ -103,7 +103,10 @@ def test_resolve_keeps_universal_clauses_that_were_built_around_validation(
     narrowing = tuple(Narrowing(principle=name, scope={"audience": ("adults",)}, reason="So.") for name in NAMES)
     profile = ProfileText.model_construct(slug="acme", name="Acme", clauses=(), narrowings=narrowing, context={})
 
-    assert held(compile_law(forged, profile), context) == set(NAMES)
+    law = compile_law(forged, profile)
+
+    assert held(law, context) == set(NAMES)
+    assert not any(ruling.narrowed_by for ruling in law.resolve(context).explain())
 
 
 @given(laws, st.none() | profiles, contexts)
@@ -200,6 +203,34 @@ def test_precedence_of_the_base_never_names_a_clause_of_a_profile() -> None:
     assert [ruling.gives_way_to for ruling in rulings] == [(), ()]
 
 
+def test_profile_clause_with_an_id_that_the_base_took_later_stays_apart() -> None:
+    base = [make("C-01", scope={"region": ["FR"]}, may_narrow=True), make("C-02")]
+    own = (make("C-01"), make("C-03", precedes=("C-01",)))
+    profile = ProfileText(
+        slug="acme", name="Acme", clauses=own, narrowings=(narrowing("C-01", {"audience": ("adults",)}),)
+    )
+
+    found = by_id(resolve(base, {"region": "FR"}, profile).explain())
+
+    assert [name for name, ruling in found.items() if ruling.in_force] == ["C-02", "acme/C-01", "acme/C-03"]
+    assert (found["acme/C-01"].gives_way_to, found["acme/C-01"].narrowed_by) == ((), "")
+    adults = by_id(resolve(base, {"region": "FR", "audience": "adults"}, profile).explain())
+    assert adults["C-01"].gives_way_to == ("acme/C-03",)
+
+
+def test_rules_that_follow_from_rules_are_followed_in_any_order() -> None:
+    nodes: dict[Dimension, list[str]] = {"region": ["A"], "industry": ["B"], "regulation": ["C"]}
+    known = Vocabulary(
+        {name: {value: Node(name, value, value) for value in values} for name, values in nodes.items()},
+        (Rule((("industry", "B"),), (("regulation", "C"),)), Rule((("region", "A"),), (("industry", "B"),))),
+    )
+    law = compile_law([make("C-01", scope={"regulation": ["C"]})], known=known)
+
+    assert facts({"region": ("A",)}, known)["regulation"] == {"C": "B implies C"}
+    assert held(law, {"region": ("A",)}) == {"C-01"}
+    assert law.resolve({"region": ("A",)}).explain()[0].in_force
+
+
 def test_resolve_refuses_what_the_vocabulary_does_not_know() -> None:
     with pytest.raises(UnknownContext, match="Did you mean FR"):
         resolve([make("C-01")], {"region": "Frnace"})
@@ -273,6 +304,7 @@ def test_digest_is_of_clauses_profile_and_context() -> None:
     asked = resolve(clauses, {"region": ["FR", "US"]})
 
     assert asked.digest == resolve(clauses, {"region": ["US", "France"], "industry": []}).digest
+    assert asked.digest == compile_law(clauses).resolve({"region": ("US", "FR", "US"), "audience": ()}).digest
     others = [resolve(clauses, {}), resolve(clauses[::-1], {}), resolve(clauses, {}, profile), resolve(clauses[:1], {})]
     assert len({asked.digest, *(other.digest for other in others)}) == 5
 
