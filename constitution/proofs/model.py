@@ -5,7 +5,8 @@ that says whether it holds by what was named, by the hierarchy and by the rules.
 imports it inside the function that proves.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -26,6 +27,11 @@ class Unfinished(Exception):
     """The solver had no answer in time."""
 
 
+def new_context() -> Any:
+    """What z3 keeps its expressions in. No two threads may share one."""
+    return z3.Context()
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One way for a formula to be true: a context for each situation, what the profile narrows to, and the rest."""
@@ -42,17 +48,18 @@ class Case:
 class Model:
     """All contexts, in two situations of which the second knows at least as much, and any narrowing of a profile.
 
-    One narrowing is enough: each claim fails, if it fails, by the narrowing of one clause. Its methods raise
+    One narrowing is enough: each claim fails, if it fails, by the narrowing of one clause. `context` is z3's own, which
+    no two threads may share. `case` and `smallest` raise
     Unfinished where a call of the solver takes more than CALL_SECONDS, or lasts beyond `until` (`time.monotonic`).
     """
 
-    def __init__(self, values: Values, *, until: float) -> None:
+    def __init__(self, values: Values, *, until: float, context: z3.Context) -> None:
         self._values = values
         self._until = until
-        # A z3 context of its own: two threads that share one crash.
-        self._z3 = z3.Context()
-        self._solver = z3.SimpleSolver(ctx=self._z3)
+        self._z3 = context
+        self._solver = z3.SimpleSolver(ctx=context)
         self._solver.set("ctrl_c", False)  # the process keeps its own handler
+        self._solver.set("phase_selection", 0)  # a value is named only for a reason: cases start out small
         self._meanings: dict[str, tuple[int, Atom]] = {}
         # What the first situation names, choice by choice.
         self.given = {choice: self._free(0, (choice.dimension, choice.value)) for choice in values.choices}
@@ -88,33 +95,45 @@ class Model:
     def negate(self, formula: Formula) -> Formula:
         return z3.Not(formula)
 
+    def case(self, formula: Formula) -> Case | None:
+        """A case of `formula`. None where there is none: it is false in every context, whatever a profile narrows."""
+        return self._solve(formula, lambda valuation: valuation)
+
     def smallest(self, formula: Formula, preferred: Collection[Atom] = ()) -> Case | None:
         """A case of `formula` that names as few values as any; of these one that names only `preferred` ones, if any.
 
-        None where there is no case: the formula is false in every context, whatever a profile narrows.
+        Where finding a smaller one takes too long, the smallest that was found.
         """
+        return self._solve(formula, lambda valuation: self._shrunk(valuation, formula, preferred))
+
+    def _solve(self, formula: Formula, choose: Callable[[Any], Any]) -> Case | None:
         self._solver.push()
         try:
             self._solver.add(formula)
             valuation = self._check()
-            return None if valuation is None else self._case(self._shrunk(valuation, formula, preferred))
+            return None if valuation is None else self._case(choose(valuation))
         finally:
             self._solver.pop()
 
     def _shrunk(self, valuation: Any, formula: Formula, preferred: Collection[Atom]) -> Any:
         """The smallest valuation of the formula that was added, starting from any."""
         named = {name: free for name, free in _variables(formula).items() if name in self._meanings}
-        size = sum(z3.is_true(valuation[free]) for free in named.values())
-        for fewer in range(size):
-            found = self._check(self._at_most(fewer, named.values()))
-            if found is not None:
-                valuation, size = found, fewer
-                break
-        if not size:
-            return valuation
-        others = [z3.Not(free) for name, free in named.items() if self._meanings[name][1] not in preferred]
-        known = self._check(self._at_most(size, named.values()), *others)
-        return valuation if known is None else known
+
+        def used(found: Any) -> set[str]:
+            return {name for name, free in named.items() if z3.is_true(found[free])}
+
+        strange = {name for name in named if self._meanings[name][1] not in preferred}
+        known = [z3.Not(named[name]) for name in strange]
+        with suppress(Unfinished):
+            while used(valuation):
+                fewer = self._check(self._at_most(len(used(valuation)) - 1, named.values()))
+                if fewer is None:
+                    break
+                valuation = fewer
+            if not used(valuation).isdisjoint(strange):
+                familiar = self._check(self._at_most(len(used(valuation)), named.values()), *known)
+                valuation = valuation if familiar is None else familiar
+        return valuation
 
     def _free(self, place: int, atom: Atom) -> Formula:
         name = f"{place} {'='.join(atom)}"

@@ -5,11 +5,11 @@ facts that matter of the context of those that stand for them, so nothing is los
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from constitution.texts import DIMENSIONS, Dimension, Scope
-from constitution.vocabulary import Node, Vocabulary, facts
+from constitution.vocabulary import Vocabulary, facts
 
 Atom = tuple[Dimension, str]
 
@@ -40,75 +40,74 @@ class Values:
     derivations: tuple[Derivation, ...]
 
 
-def matter(scopes: Iterable[Scope], vocabulary: Vocabulary) -> Values:
-    """The values that can change whether one of `scopes` holds, and of each dimension one that they do not lead to.
+class Atlas:
+    """A vocabulary, laid out so that many sets of scopes can be looked up in it."""
 
-    The latter is for what a profile may narrow to: where any narrowing can take a clause away, one to these values
-    can. A value that the vocabulary does not know can never hold: no choice implies it.
-    """
-    derivations = [
-        Derivation(frozenset(rule.when), frozenset(_lines(rule.adds, vocabulary))) for rule in vocabulary.rules
-    ]
-    atoms = _with_conditions({atom for scope in scopes for atom in _named(scope)}, derivations)
-    atoms = _with_conditions(atoms | set(_apart(atoms, derivations, vocabulary)), derivations)
-    return Values(
-        frozenset(atoms),
-        tuple(choice for dimension in DIMENSIONS for choice in _choices(dimension, atoms, vocabulary)),
-        tuple(Derivation(each.when, each.adds & atoms) for each in derivations if each.adds & atoms),
-    )
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._nodes = {dimension: vocabulary.nodes.get(dimension, {}) for dimension in DIMENSIONS}
+        self._rank = {name: {value: rank for rank, value in enumerate(nodes)} for name, nodes in self._nodes.items()}
+        self._inside: dict[Atom, list[str]] = defaultdict(list)
+        for node in vocabulary.each():
+            for parent in node.parents:
+                self._inside[node.dimension, parent].append(node.id)
+        self._derivations = [Derivation(frozenset(rule.when), self._lines(rule.adds)) for rule in vocabulary.rules]
+        self._derived = frozenset[Atom]().union(*(each.adds for each in self._derivations))
 
+    def matter(self, scopes: Iterable[Scope]) -> Values:
+        """The values that can change whether one of `scopes` holds, and of each dimension one they do not lead to.
 
-def _named(scope: Scope) -> Iterator[Atom]:
-    return ((dimension, value) for dimension, values in scope.items() for value in values)
+        The latter is for what a profile may narrow to: where any narrowing can take a clause away, one to these
+        values can. A value that the vocabulary does not know can never hold: no choice implies it.
+        """
+        named = {(dimension, value) for scope in scopes for dimension, values in scope.items() for value in values}
+        atoms = self._with_conditions(named)
+        atoms = self._with_conditions(atoms | set(self._apart(atoms)))
+        return Values(
+            frozenset(atoms),
+            tuple(choice for dimension in DIMENSIONS for choice in self._choices(dimension, atoms)),
+            tuple(Derivation(each.when, each.adds & atoms) for each in self._derivations if each.adds & atoms),
+        )
 
+    def _lines(self, added: Iterable[Atom]) -> frozenset[Atom]:
+        """What was added and everything that it lies in."""
+        return frozenset((name, line) for name, value in added for line in self._vocabulary.lines(name, value))
 
-def _lines(added: Iterable[Atom], vocabulary: Vocabulary) -> Iterator[Atom]:
-    """What was added and everything that it lies in."""
-    return ((dimension, line) for dimension, value in added for line in vocabulary.lines(dimension, value))
+    def _with_conditions(self, atoms: set[Atom]) -> set[Atom]:
+        """`atoms`, and what leads to one of them by the rules, however many it takes."""
+        found = set(atoms)
+        while more := {atom for each in self._derivations if each.adds & found for atom in each.when} - found:
+            found |= more
+        return found
 
+    def _apart(self, atoms: set[Atom]) -> Iterator[Atom]:
+        """Of each dimension the first value that does not hold where all of `atoms` do, best one that no rule adds."""
+        everything: dict[Dimension, tuple[str, ...]] = {
+            name: tuple(value for at, value in atoms if at == name and value in nodes)
+            for name, nodes in self._nodes.items()
+        }
+        found = facts(everything, self._vocabulary)
+        for dimension, nodes in self._nodes.items():
+            others = [(dimension, value) for value in nodes if value not in found[dimension]]
+            yield from [atom for atom in others if atom not in self._derived][:1] or others[:1]
 
-def _with_conditions(atoms: set[Atom], derivations: Iterable[Derivation]) -> set[Atom]:
-    """`atoms`, and what leads to one of them by the rules, however many it takes."""
-    found = set(atoms)
-    while more := {atom for each in derivations if each.adds & found for atom in each.when} - found:
-        found |= more
-    return found
+    def _choices(self, dimension: Dimension, atoms: set[Atom]) -> Iterator[Choice]:
+        """One value for each set of implied values: one that matters itself, or else the first of the vocabulary."""
+        implied = self._implied(dimension, {value for at, value in atoms if at == dimension})
+        rank = self._rank[dimension]
+        seen: dict[frozenset[str], str] = {}
+        for value in sorted(implied, key=lambda value: ((dimension, value) not in atoms, rank[value])):
+            seen.setdefault(frozenset(implied[value]), value)
+        for lines, value in seen.items():
+            yield Choice(dimension, value, frozenset((dimension, line) for line in lines))
 
-
-def _apart(atoms: set[Atom], derivations: Iterable[Derivation], vocabulary: Vocabulary) -> Iterator[Atom]:
-    """Of each dimension the first value that does not hold where all of `atoms` do, best one that no rule adds."""
-    derived = frozenset[Atom]().union(*(each.adds for each in derivations))
-    known = {dimension: vocabulary.nodes.get(dimension, {}) for dimension in DIMENSIONS}
-    found = facts(
-        {name: tuple(value for at, value in atoms if at == name and value in known[name]) for name in known}, vocabulary
-    )
-    for dimension, nodes in known.items():
-        others = [(dimension, value) for value in nodes if value not in found[dimension]]
-        yield from sorted(others, key=lambda atom: atom in derived)[:1]
-
-
-def _choices(dimension: Dimension, atoms: set[Atom], vocabulary: Vocabulary) -> Iterator[Choice]:
-    """One value for each set of implied values: one that matters itself, or else the first of the vocabulary."""
-    nodes = vocabulary.nodes.get(dimension, {})
-    implied = _implied({value for at, value in atoms if at == dimension}, nodes)
-    seen: dict[frozenset[str], str] = {}
-    for value in sorted(filter(implied.get, nodes), key=lambda value: (dimension, value) not in atoms):
-        seen.setdefault(frozenset(implied[value]), value)
-    for lines, value in seen.items():
-        yield Choice(dimension, value, frozenset((dimension, line) for line in lines))
-
-
-def _implied(values: set[str], nodes: Mapping[str, Node]) -> dict[str, set[str]]:
-    """For each node that is or lies in one of `values`: in which."""
-    inside: dict[str, list[str]] = defaultdict(list)
-    for node in nodes.values():
-        for parent in node.parents:
-            inside[parent].append(node.id)
-    found: dict[str, set[str]] = defaultdict(set)
-    for value in values & nodes.keys():
-        below = [value]
-        for each in below:
-            if value not in found[each]:
-                found[each].add(value)
-                below += inside.get(each, [])
-    return found
+    def _implied(self, dimension: Dimension, values: set[str]) -> dict[str, set[str]]:
+        """For each value that is or lies in one of `values`: in which."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for value in values & self._nodes[dimension].keys():
+            below = [value]
+            for each in below:
+                if value not in found[each]:
+                    found[each].add(value)
+                    below += self._inside.get((dimension, each), [])
+        return found
