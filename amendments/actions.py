@@ -20,7 +20,7 @@ from amendments.operations import (
     reworded,
     summarise,
 )
-from amendments.rebasing import rebase
+from amendments.rebasing import Rebased, rebase
 from config.live import publish as announce
 from constitution import actions as law
 from constitution import ledger
@@ -195,20 +195,26 @@ def _publish(row: Amendment, *, head: Version, siblings: Sequence[Amendment], by
     _close(row, states.ACCEPTED, by=by, reason="")
     announce("queue")
     _record("amendment accepted", row, by=by, detail={"version": version.number})
-    for sibling in siblings:
-        if sibling.pk != row.pk:
-            _follow(sibling, version)
+    _follow([sibling for sibling in siblings if sibling.pk != row.pk], version)
 
 
-def _follow(row: Amendment, version: Version) -> None:
+def _follow(rows: Sequence[Amendment], version: Version) -> None:
+    """Carry undecided amendments over to the new head. The wordings that they stand on are read once each."""
+    revisions = Revision.objects.filter(amendment__in=rows).order_by("amendment", "-number").distinct("amendment")
+    present = {revision.amendment_id: revision.content for revision in revisions}
+    texts = Version.objects.filter(pk__in={version.pk, *(row.base_id for row in rows)}).texts()
+    for row in rows:
+        operations = present[row.pk]
+        _carry(row, operations, rebase(operations, texts[row.base_id], texts[version.pk]), version)
+
+
+def _carry(row: Amendment, operations: Operations, rebased: Rebased, version: Version) -> None:
     """Carry an undecided amendment over to the new head `version`, or say what keeps it.
 
     Where its clauses are untouched nothing changes, and the votes on it stay. A machine's proposal closes itself when
     a clause changes under it; a person's is reworded, or waits for somebody to settle the clash.
     """
-    operations = _present(row)
-    rebased = rebase(operations, row.base.texts(), version.texts())
-    if not rebased.clashes and content_digest(rebased.operations) == row.digest:
+    if rebased.operations == operations and not rebased.clashes:
         return
     if row.producer_id:
         _make_obsolete(row, version)

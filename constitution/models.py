@@ -169,6 +169,14 @@ class VersionQuerySet(models.QuerySet["Version"]):
         """The newest that was published at `moment`; None before the first."""
         return self.filter(published_at__lte=moment).newest()
 
+    def texts(self) -> dict[int, list[ClauseText]]:
+        """By key of the version, its clauses as values in the order of the document. One query."""
+        rows = VersionClause.objects.filter(version__in=self).select_related("clause").order_by("version", "position")
+        found: dict[int, list[ClauseText]] = {}
+        for row in rows:
+            found.setdefault(row.version_id, []).append(row.clause.value)
+        return found
+
 
 class Version(models.Model):
     """A published constitution. Immutable, as its set of clauses is: they are written first, this row seals them."""

@@ -9,15 +9,16 @@ from django.views.decorators.http import require_safe
 
 from amendments import policies, states
 from amendments.models import Amendment, EdgeCase, Label, Review, Revision
-from amendments.operations import Operations, wording
-from amendments.views.words import REASONS, STATE_LABELS, proposer_label, score_words
+from amendments.operations import Operations, apply, wording
+from amendments.views.words import REASONS, STATE_LABELS, kind_label, proposer_label, score_words
 from amendments.visibility import visible_reviews
 from config.http import render_page
-from constitution.diffs import Segment, redline
+from constitution.diffs import Change, Segment, changes, redline
 from constitution.errors import Refused
 from constitution.models import Clause, User, Version, VersionClause
 from constitution.people import PersonRequest
 from constitution.texts import CLAUSE_LIMIT
+from constitution.views.history.parts import comparison
 
 EVIDENCE_SHOWN = 12
 TEMPLATE = "amendments/amendment_page.html"
@@ -84,6 +85,12 @@ class Standing:
     def before(self) -> str:
         return self.clause.text if self.clause else ""
 
+    @property
+    def title(self) -> str:
+        """The clause's title; of one that is added, its new one."""
+        clauses = [self.clause] if self.clause else apply(self.operations, self.law)
+        return next(clause.title for clause in clauses if clause.principle == self.amendment.principle_id)
+
     def wording(self, operations: Operations) -> str:
         """What the clause that the amendment is about says after the operations."""
         return wording(operations, self.law, self.amendment.principle_id)
@@ -93,9 +100,9 @@ class Standing:
         return {
             "pk": amendment.pk,
             "principle": amendment.principle_id,
-            "title": self.clause.title if self.clause else "",
+            "title": self.title,
             "tier": amendment.tier,
-            "kind_label": "Rewords the clause",
+            "kind_label": kind_label(amendment),
             "state": amendment.state,
             "state_label": STATE_LABELS[amendment.state],
             "is_open": amendment.is_undecided,
@@ -105,10 +112,16 @@ class Standing:
             "digest": amendment.digest,
             "before": self.before,
             "after": self.after,
-            "redline": redline(self.before, self.after),
-            "changes": [],
-            "examples_added": [],
+            "changes": self.changes(),
         }
+
+    def changes(self) -> list[dict[str, Any]]:
+        """Every clause that it touches, the one that it is about first."""
+        found = changes(self.law, apply(self.operations, self.law))
+        return [comparison(change) for change in sorted(found, key=self._is_beside)]
+
+    def _is_beside(self, change: Change) -> bool:
+        return change.principle != self.amendment.principle_id
 
     def alternatives(self) -> list[dict[str, Any]]:
         return [

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.views.decorators.http import require_safe
 
 from amendments.models import Amendment, AmendmentQuerySet, EdgeCase
-from amendments.views.words import STATE_LABELS, proposer_label
+from amendments.views.words import STATE_LABELS, kind_label, proposer_label
 from config.http import render_page
 from constitution.models import VersionClause
 from constitution.people import PersonRequest
@@ -99,7 +99,7 @@ def _row(amendment: Amendment) -> dict[str, Any]:
         "principle": amendment.principle_id,
         "title": amendment.title,  # type: ignore[attr-defined]  # annotated in _rows
         "tier": amendment.tier,
-        "kind_label": "Rewords the clause",
+        "kind_label": kind_label(amendment),
         "reason": amendment.priority_reason,
         "producer_label": proposer_label(amendment),
         "producer_is_person": amendment.author_id is not None,

@@ -21,6 +21,25 @@ REASONS = (
 )
 
 
+KINDS = {
+    "add": "adds a clause",
+    "revise": "rewords the clause",
+    "repeal": "repeals the clause",
+    "retier": "moves it to another tier",
+    "rescope": "changes where it holds",
+    "merge": "joins clauses into one",
+    "split": "splits the clause",
+    "add_example": "adds a decided example",
+}
+
+
+def kind_label(amendment: Amendment) -> str:
+    """What the amendment does: "Rewords the clause and adds a decided example"."""
+    *first, last = [KINDS[kind] for kind in amendment.kinds]
+    sentence = f"{', '.join(first)} and {last}" if first else last
+    return sentence[0].upper() + sentence[1:]
+
+
 def proposer_label(amendment: Amendment) -> str:
     """The person's name, or the model and the start of its checkpoint's digest."""
     return str(amendment.proposer)
