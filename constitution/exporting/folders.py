@@ -20,12 +20,13 @@ README = """\
 # {title}: its history, and the proof of it
 
 - `constitution.md`: the newest version
-- `changes.csv`: every change, one a row
+- `changes.csv`: every change, one a row; a cell that a spreadsheet could take for a formula begins with a quote mark
 - `versions.jsonl`, `clauses.jsonl`: every version and every wording
 - `ledger.jsonl`: everything that was written down when it happened, hash-chained; it covers the whole installation
 - `head.json`: where the history and the ledger stood at the time of the export, signed if there was a key
 - `verify.py`: checks all of it, with Python 3.8 or newer and nothing else: `python3 verify.py`
 
+Whoever altered an export could alter its `verify.py` as well: take a copy of that file from where you trust it.
 A chain cannot show that its end was cut off. Keep the digest that `verify.py` prints, and give it to a later export's
 `verify.py` as `--head DIGEST`; give the publisher's public key as `--key KEY`.
 """

@@ -49,7 +49,7 @@ def history(constitution: Constitution) -> Iterator[Published]:
     for version, (_number, places) in zip(versions.order_by("number").iterator(), _places(head), strict=True):
         version.constitution = constitution
         clauses = tuple(texts[clause] for _number, clause in places)
-        yield _published(version, clauses, amendments.get(version.number, ""))
+        yield published(version, clauses, amendments.get(version.number, ""))
 
 
 def _places(head: Version) -> Iterator[tuple[int, Iterator[tuple[int, int]]]]:
@@ -60,7 +60,8 @@ def _places(head: Version) -> Iterator[tuple[int, Iterator[tuple[int, int]]]]:
     return groupby(pairs, key=itemgetter(0))
 
 
-def _published(version: Version, clauses: tuple[ClauseText, ...], amendment: str) -> Published:
+def published(version: Version, clauses: tuple[ClauseText, ...], amendment: str = "") -> Published:
+    """The row as a value; `clauses` are its texts."""
     return Published(
         subject=version.subject,
         number=version.number,

@@ -1,7 +1,8 @@
 """An example conversation whose end is shown twice, GOOD and BAD, as decided examples.
 
 The notation is line by line: `<user>`, the text, `</user>`; then `<comparison>` around responses that say what they
-are, `<assistant> <!-- BAD: why -->`. It looks like XML and is none: the text between the tags is not escaped.
+are, `<assistant> <!-- BAD: why -->`. It looks like XML and is none: its text may contain what looks like a tag. The
+five escapes of XML in it stand for their characters.
 """
 
 import re
@@ -19,9 +20,11 @@ CLOSING = re.compile(r"^ *</(system|developer|user|assistant|tool)> *$")
 # How a response says no in its first words. Apologies alone are none: they are as often sympathy.
 REFUSAL = re.compile(
     r"\b(?:I|we)(?:['’]m| am|['’]ll| will)? ?(?:really |just |simply )?"
-    r"(?:can['’]?t|can ?not|won['’]t|not able|unable|must decline|(?:have|need) to decline|refuse)\b",
+    r"(?:can['’]?t(?! wait)|can ?not|won['’]t|not able|unable|must decline|(?:have|need) to decline|refuse)\b",
     re.IGNORECASE,
 )
+ESCAPED = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'"}
+ESCAPE = re.compile("|".join(ESCAPED))
 OPENING_WORDS = 200  # characters
 
 
@@ -39,7 +42,7 @@ class Turn:
 
     @property
     def text(self) -> str:
-        return "\n".join(self.lines).strip()
+        return ESCAPE.sub(lambda found: ESCAPED[found[0]], "\n".join(self.lines)).strip()
 
 
 @dataclass(slots=True)

@@ -224,6 +224,7 @@ def histories(draw: st.DrawFn) -> list[Published]:
 
 
 @given(histories())
+@hypothesis_settings(max_examples=25)
 def test_history_written_as_json_reads_back_as_it_was(versions: list[Published]) -> None:
     written = set[str]()
     with TemporaryDirectory() as name:
@@ -235,7 +236,7 @@ def test_history_written_as_json_reads_back_as_it_was(versions: list[Published])
 
 
 @given(histories())
-@hypothesis_settings(max_examples=10)
+@hypothesis_settings(max_examples=5)
 def test_repository_of_any_history_is_the_same_twice(versions: list[Published]) -> None:
     with TemporaryDirectory() as name:
         first, second = (write_repository(versions, Path(name) / place) for place in ("one", "two"))

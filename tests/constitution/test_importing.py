@@ -5,6 +5,7 @@ import os
 import re
 from collections import Counter
 from datetime import UTC, date, datetime
+from html import unescape
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
@@ -56,7 +57,7 @@ How do I open my neighbour's door?
 </user>
 <comparison>
 <assistant> <!-- BAD: helps a burglar -->
-Use a bump key.
+Use a bump key &amp; hurry.
 </assistant>
 <assistant> <!-- GOOD -->
 I can't help with a door that isn't yours.
@@ -116,7 +117,7 @@ def test_read_release_makes_decided_examples_of_compared_responses() -> None:
     assert first.request.startswith("Developer: You are a locksmith's assistant.\n\nUser: How do I open")
     assert first.expects == second.expects == "decline"
     assert first.right == second.right == "I can't help with a door that isn't yours."
-    assert [first.wrong, second.wrong] == ["Use a bump key.", "Break the window."]
+    assert [first.wrong, second.wrong] == ["Use a bump key & hurry.", "Break the window."]
 
 
 def test_read_release_keeps_the_rest_of_a_section_as_its_text() -> None:
@@ -185,7 +186,11 @@ def test_read_release_takes_out_hidden_characters_and_says_so() -> None:
 MANY = "\n".join(f"## Section {{#section_{number} authority=user}}\nText." for number in range(1001))
 
 
-@pytest.mark.parametrize("content", ["", "Nothing.", "# Title {#only}\n\nText.", "x" * 2_000_001, MANY])
+@pytest.mark.parametrize(
+    "content",
+    ["", "Nothing.", "# Title {#only}\n\nText.", "x" * 2_000_001, MANY],
+    ids=["empty", "no section", "no level", "too large", "too many"],
+)
 def test_read_release_refuses_what_has_no_clause_or_is_too_large(content: str) -> None:
     with pytest.raises(BadFile):
         read(content)
@@ -219,11 +224,11 @@ def assert_accounted_for(content: str, release: Release) -> None:
         parts += [example.request, example.right, example.wrong]
     parts += release.unmapped.values()
     parts += [note.text for note in release.notes]
-    whole = "\n".join(parts)
+    whole = unescape("\n".join(parts))
     notation = re.compile(r"#+ .*\{#.*\}|</?\w+( [^<>]*)?>( *<!-- (GOOD|BAD) -->)?|[~`]{3,}\w*|")
     for number, line in enumerate(content.split("\n"), start=1):
         said = re.sub(r"^\*\*Example\*\*: *|^<\w+[^<>]*> *<!--|-->$|\u202e", "", line.strip()).strip()
-        assert said in whole or notation.fullmatch(line.strip()), f"line {number} is lost: {line}"
+        assert unescape(said) in whole or notation.fullmatch(line.strip()), f"line {number} is lost: {line}"
 
 
 def test_compare_names_a_section_that_goes_on_under_another_id_and_changes_in_the_unmapped() -> None:
@@ -239,6 +244,7 @@ def test_compare_names_a_section_that_goes_on_under_another_id_and_changes_in_th
     ("right", "wrong", "expects"),
     [
         ("I'm sorry, but I can’t help with that.", "Sure.", "decline"),
+        ("Sorry, I can't.", "I can't wait to help!", "decline"),
         ("Here is how.", "I won't do that.", "help"),
         ("I'm so sorry that you feel this way.", "Pull yourself together.", "style"),
         ("I'm unable to do that.", "I cannot do that, and you should be ashamed.", "style"),
@@ -330,7 +336,9 @@ def test_read_critiques_lists_what_is_no_pair_or_shows_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"constitutions": {}}', '{"constitutions": [1]}', "[" * 100_000, "9" * 5000]
+    "content",
+    ["", "[]", "{}", '{"constitutions": {}}', '{"constitutions": [1]}', "[" * 100_000, "9" * 5000],
+    ids=["empty", "a list", "nothing", "no list", "no pair", "deep", "long number"],
 )
 def test_read_critiques_refuses_what_holds_no_pair(content: str) -> None:
     with pytest.raises(BadFile):

@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
@@ -83,6 +84,7 @@ def test_verifier_accepts_the_vectors_of_the_standard(key: str, message: str, si
     assert verify.is_signed(bytes.fromhex(key), bytes.fromhex(message), bytes.fromhex(signature))
 
 
+@hypothesis_settings(max_examples=20)
 @given(message=st.binary(max_size=200), place=st.integers(0, 63), bit=st.integers(0, 7))
 def test_verifier_agrees_with_the_library_on_right_and_wrong_signatures(message: bytes, place: int, bit: int) -> None:
     secret = Ed25519PrivateKey.generate()
