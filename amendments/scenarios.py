@@ -6,20 +6,32 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from django.db import transaction
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from amendments.models import Label, Scenario
 from constitution import ledger
 from constitution.digests import digest
 from constitution.errors import BadFile
 from constitution.texts import Dimension, Line, PrincipleId, Prose, Value, sentences
+from constitution.vocabulary import UnknownContext, read_context
 
 BATCH = 500
 XSTEST_LABELS = {"safe": Label.BENIGN, "unsafe": Label.HARMFUL}
+
+
+def _in_words_we_know(context: dict[Dimension, str]) -> dict[Dimension, str]:
+    """The context in ids of the vocabulary; raises ValueError, with near matches, for values that are not in it."""
+    try:
+        return {dimension: values[0] for dimension, values in read_context(context).items()}
+    except UnknownContext as error:
+        raise ValueError(str(error)) from error
+
+
+ScenarioContext = Annotated[dict[Dimension, Line], AfterValidator(_in_words_we_know)]
 
 
 class ScenarioText(Value):
@@ -29,7 +41,7 @@ class ScenarioText(Value):
     label: Label = Label.UNKNOWN
     pair: str = Field(default="", max_length=60)
     principle: PrincipleId | None = None
-    context: dict[Dimension, Line] = {}
+    context: ScenarioContext = {}
     held_out: bool = False
 
     @property
@@ -42,7 +54,7 @@ class TwinsText(Value):
 
     pair: str = Field(min_length=1, max_length=60)
     principle: PrincipleId
-    context: dict[Dimension, Line] = {}
+    context: ScenarioContext = {}
     held_out: bool
     harmful: Prose
     benign: Prose

@@ -154,3 +154,15 @@ def test_seed_constitution_is_exported_as_the_same_bytes(db: None, capsys: pytes
     seed = Path(__file__).parents[2] / "constitution" / "seed" / "constitution.yaml"
 
     assert capsys.readouterr().out == seed.read_text(encoding="utf-8")
+
+
+
+def test_import_of_a_context_that_does_not_exist_names_what_was_meant(db: None, tmp_path: Path) -> None:
+    rows = [{"prompt": f"Is it {name}?", "context": {"industry": name}} for name in ("heathcare", "Healthcare")]
+
+    report = import_file(_write(tmp_path / "new.jsonl", *rows), by="test")
+
+    assert Scenario.objects.get().context == {"industry": "healthcare"}
+    (refusal,) = report.refusals
+    assert "heathcare" in refusal.reason
+    assert "healthcare" in refusal.reason

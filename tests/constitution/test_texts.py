@@ -6,27 +6,10 @@ from pydantic import ValidationError
 from constitution.diffs import changes, redline
 from constitution.errors import BadFile
 from constitution.files import ConstitutionFile, read, write
-from constitution.resolution import in_force, resolve
-from constitution.texts import DIMENSIONS, ClauseText
+from constitution.texts import ClauseText
 from tests.factories import make_clause, small_constitution
 
 words = st.text(alphabet=st.characters(blacklist_categories=("Cc", "Cs", "Cf")), min_size=1).filter(str.strip)
-contexts = st.dictionaries(st.sampled_from(DIMENSIONS), words)
-
-
-@given(contexts)
-def test_resolve_keeps_every_universal_clause_in_any_context(context: dict[str, str]) -> None:
-    held = {clause.principle for clause in in_force(small_constitution(), context)}  # type: ignore[arg-type]
-
-    assert "U-02" in held
-
-
-def test_resolve_gives_a_reason_for_each_clause() -> None:
-    rulings = {ruling.clause.principle: ruling for ruling in resolve(small_constitution(), {"industry": "finance"})}
-
-    assert not rulings["H-02"].in_force
-    assert rulings["H-02"].reason == "It holds only for industry healthcare."
-    assert rulings["T-03"].in_force
 
 
 def test_clause_universal_with_a_scope_is_refused() -> None:
