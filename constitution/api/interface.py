@@ -74,6 +74,8 @@ def document() -> dict[str, Any]:
 
 def _complete(operation: dict[str, Any], path: str, method: str) -> None:
     """Add what holds for all calls to one: its refusals, 304, and the headers of its answers."""
+    for parameter in operation["parameters"]:
+        parameter.pop("examples", None)  # they stand in its schema, in the form that OpenAPI knows
     answers = operation["responses"]
     for status in _refusals(operation, path, method):
         answers[status] = _refusal(status)

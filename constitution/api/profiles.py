@@ -27,8 +27,8 @@ IF_MATCH: dict[str, Any] = {
             "in": "header",
             "name": "If-Match",
             "required": True,
-            "description": "The ETag of what you read.",
-            "schema": {"type": "string"},
+            "description": "The ETag of what you read, or `*` for whatever is there.",
+            "schema": {"type": "string", "pattern": r'^(\*|"[0-9a-f]{64}")$'},
         }
     ]
 }

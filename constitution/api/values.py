@@ -18,10 +18,14 @@ LARGEST = 2**31 - 1
 Slug = Annotated[
     str,
     Path(
-        pattern=r"^[-a-zA-Z0-9_]{1,50}$", description="The constitution's short name; `home` is the one at home here."
+        pattern=r"^[-a-zA-Z0-9_]{1,50}$",
+        description="The constitution's short name; `home` is the one at home here.",
+        examples=["home"],
     ),
 ]
-ProfileSlug = Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{1,39}$", description="The profile's short name.")]
+ProfileSlug = Annotated[
+    str, Path(pattern=r"^[a-z][a-z0-9-]{1,39}$", description="The profile's short name.", examples=["acme"])
+]
 VERSION = r"^(head|[1-9][0-9]{0,8}|[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?)$"
 NAMES_OF_A_VERSION = (
     "A version's number; `head`, the newest; a day such as `2025-02-12`, for what held when it ended (UTC); "
@@ -29,7 +33,12 @@ NAMES_OF_A_VERSION = (
 )
 VersionName = Annotated[str, Path(pattern=VERSION, description=NAMES_OF_A_VERSION, examples=["head"])]
 PrincipleName = Annotated[
-    str, Path(pattern=r"^([A-Z]-[0-9]{2,3}|[a-z][a-z0-9_]{1,79})$", description="The principle's id, such as `U-03`.")
+    str,
+    Path(
+        pattern=r"^([A-Z]-[0-9]{2,3}|[a-z][a-z0-9_]{1,79})$",
+        description="The principle's id, such as `U-02`.",
+        examples=["U-02"],
+    ),
 ]
 DimensionName = Annotated[Dimension, Path(description=f"One of {', '.join(DIMENSIONS)}.")]
 Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="How many at most.")]
