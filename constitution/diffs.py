@@ -97,14 +97,19 @@ def _joined(segments: Iterable[Segment]) -> Iterator[Segment]:
 
 
 def fold(segments: Sequence[Segment]) -> list[Segment]:
-    """The same with long runs of words that stayed made folds, but for the words next to a change."""
+    """The same for reading: long runs of words that stayed are folds, but for the words next to a change.
+
+    White space before words that came or went stands outside, so that their mark is on the line that they are on.
+    """
     folded: list[Segment] = []
-    for place, segment in enumerate(segments):
-        if segment.kind != "equal" or len(segments) == 1:
-            folded.append(segment)
+    for place, (kind, text) in enumerate(segments):
+        if kind == "equal" and len(segments) > 1:
+            ends = (0 if place == 0 else AROUND, 0 if place == len(segments) - 1 else AROUND)
+            folded += _folded(text, *ends)
             continue
-        ends = (0 if place == 0 else AROUND, 0 if place == len(segments) - 1 else AROUND)
-        folded += _folded(segment.text, *ends)
+        words = text.lstrip()
+        space = text[: len(text) - len(words)] if words else ""
+        folded += [*([Segment("equal", space)] if space else []), Segment(kind, text[len(space) :])]
     return folded
 
 

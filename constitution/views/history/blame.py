@@ -22,7 +22,7 @@ def show(request: HttpRequest, number: int, slug: str = "") -> HttpResponse:
     lines = {origin: _line(constitution, source, number) for origin, source in known.items()}
     context = {
         "constitution": constitution,
-        "tabs": tabs(constitution, "history"),
+        "tabs": tabs(constitution, ""),
         "version": version,
         "version_url": documents.url(constitution, "version-detail", number=number),
         "history_url": documents.url(constitution, "history"),

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from constitution.blame import Source, sources
-from constitution.diffs import Change
+from constitution.diffs import Change, Segment
 from constitution.models import Clause, Constitution, VersionClause
 from constitution.views import documents
 from constitution.views.history.parts import comparison, number_in, tabs
@@ -39,7 +39,7 @@ def show(request: HttpRequest, principle: str, slug: str = "") -> HttpResponse:
     latest = clauses[runs[0].clause]
     context = {
         "constitution": constitution,
-        "tabs": tabs(constitution, "history"),
+        "tabs": tabs(constitution, ""),
         "history_url": documents.url(constitution, "history"),
         "principle": principle,
         "title": latest.title,
@@ -79,6 +79,7 @@ def _wordings(
         found.append(
             {
                 **comparison(Change(clause.principle_id, before, clause.value)),
+                **({} if before else {"redline": [Segment("equal", clause.text)]}),
                 "since": run.since,
                 "until": run.until,
                 "is_in_force": run.until == newest,

@@ -11,6 +11,7 @@ from constitution.texts import ClauseText
 from constitution.views import documents
 
 PAGES = (("history", "Timeline"), ("compare-choose", "Compare"), ("search", "Search"), ("bisect", "Bisect"))
+FEW = 2  # examples that are shown without being asked for
 RELATION_LABELS = (("refers_to", "Refers to"), ("precedes", "Prevails over"), ("exclusive_with", "Excludes"))
 
 
@@ -24,7 +25,7 @@ class Line(NamedTuple):
 
 
 def tabs(constitution: Constitution, here: str) -> list[dict[str, Any]]:
-    """The pages of this constitution's history; `here` is the name of the one that is shown."""
+    """The pages of this constitution's history; `here` names the one that is shown, if it is one of them."""
     return [
         {"label": label, "url": documents.url(constitution, name), "is_here": name == here} for name, label in PAGES
     ]
@@ -65,8 +66,7 @@ def comparison(change: Change) -> dict[str, Any]:
         "redline": fold(redline(before.text if before else "", after.text if after else "")),
         "is_same_text": bool(before and after and before.text == after.text),
         "fields": _fields(before, after) if before and after else [],
-        "examples_added": _examples(after, without=before),
-        "examples_removed": _examples(before, without=after),
+        "examples": _examples(before, after),
     }
 
 
@@ -92,8 +92,11 @@ def _narrowing(clause: ClauseText) -> str:
     return "may narrow it" if clause.may_narrow else "may not narrow it"
 
 
-def _examples(side: ClauseText | None, *, without: ClauseText | None) -> list[Any]:
-    if side is None:
-        return []
-    known = without.examples if without else ()
-    return [example for example in side.examples if example not in known]
+def _examples(before: ClauseText | None, after: ClauseText | None) -> list[dict[str, Any]]:
+    """Those that came and those that went; a first wording just has them."""
+    old, new = (side.examples if side else () for side in (before, after))
+    groups = (
+        ("added" if before else "", [example for example in new if example not in old]),
+        ("removed", [example for example in old if example not in new]),
+    )
+    return [{"verb": verb, "examples": found, "is_short": len(found) <= FEW} for verb, found in groups if found]

@@ -16,7 +16,8 @@ from constitution.views.history.parts import Line, lines_of, number_in, tabs
 PAGE = 20
 STRIP = 40  # versions in the picture: those of the page, and some before them
 LINES = 12  # changes of one version that are named; the others are on its comparison
-HEIGHT = 72  # of the picture, in CSS pixels
+SHORT = 12  # bars that have room for their number
+HEIGHT, FOOT = 72, 20  # of the picture and of the numbers under it, in CSS pixels
 
 
 @require_safe
@@ -122,12 +123,14 @@ def _strip(window: Sequence[Version], lines: dict[int, list[Line]]) -> dict[str,
     """
     versions = list(reversed(window))
     highest = max((len(lines[version.pk]) for version in versions if version.parent_id), default=0)
-    width = 100 / max(len(versions), 12)
+    width = 100 / max(len(versions), SHORT)
     return {
         "bars": [
             _bar(version, lines[version.pk], place * width, width, highest) for place, version in enumerate(versions)
         ],
         "height": HEIGHT,
+        "full_height": HEIGHT + FOOT if len(versions) <= SHORT else HEIGHT + 1,
+        "is_short": len(versions) <= SHORT,
         "highest": highest,
         "first": versions[0] if versions else None,
         "last": versions[-1] if versions else None,
@@ -147,6 +150,7 @@ def _bar(version: Version, lines: list[Line], left: float, width: float, highest
         "url": documents.url(version.constitution, "version-detail", number=version.number),
         "published_at": version.published_at,
         "x": round(left + width * 0.12, 3),
+        "centre": round(left + width * 0.5, 3),
         "width": round(width * 0.76, 3),
         "is_founding": is_founding,
         "parts": parts,
