@@ -1,6 +1,6 @@
 from django.urls import include, path
 
-from constitution.views import proofs, settings, tokens, version
+from constitution.views import profile_form, profiles, proofs, settings, tokens, version
 from constitution.views.history import bisect, blame, compare, life, links, search, timeline
 
 app_name = "constitution"
@@ -23,6 +23,15 @@ urlpatterns = [
     *document,
     path("constitutions/<slug:slug>/", include(document)),
     path("d/<str:digest>/", links.by_digest, name="by-digest"),
+    path("profiles/", profiles.index, name="profiles"),
+    path("new-profile/", profile_form.new, name="profile-new"),
+    path("profiles/<slug:profile>/", profiles.show, name="profile-detail"),
+    path("profiles/<slug:profile>/edit/", profile_form.edit, name="profile-edit"),
+    path("profiles/<slug:profile>/prompt/", profiles.system_prompt, name="profile-prompt"),
+    path("profiles/<slug:profile>/proofs/", proofs.of_profile, name="profile-proofs"),
+    path("profiles/<slug:profile>/history/", profiles.history, name="profile-history"),
+    path("profiles/<slug:profile>/follow/", profiles.follow, name="profile-follow"),
+    path("profiles/<slug:profile>/seen/", profiles.acknowledge, name="profile-seen"),
     path("settings/", settings.show, name="settings"),
     path("settings/tokens/", tokens.show, name="tokens"),
     path("settings/tokens/<int:pk>/rate/", tokens.rate, name="token-rate"),

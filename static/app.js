@@ -103,6 +103,24 @@ document.addEventListener("submit", (event) => {
   openPanel(panel.id);
 });
 
+// Without permission to write to the clipboard the text is selected, ready for the keys.
+async function copy(button) {
+  const text = document.getElementById(button.dataset.copies);
+  try {
+    await navigator.clipboard.writeText(text.textContent);
+    announce("Copied.");
+    button.textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren(text);
+    announce("The text is selected: copy it with the keyboard.");
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-copies]");
+  if (button) copy(button);
+});
+
 document.addEventListener("input", (event) => {
   const field = event.target;
   const output = field.dataset?.count && document.getElementById(field.dataset.count);
@@ -116,6 +134,8 @@ document.addEventListener("input", (event) => {
 document.addEventListener("submit", () => {
   hasUnsentWork = false;
 });
+// A form that came back from the server unsaved is work, too.
+if (document.querySelector("[data-unsaved]")) hasUnsentWork = true;
 addEventListener("beforeunload", (event) => {
   if (hasUnsentWork) event.preventDefault();
 });

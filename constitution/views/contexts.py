@@ -62,6 +62,11 @@ def address(context: Mapping[Dimension, tuple[str, ...]]) -> str:
     return f"?{urlencode(pairs)}" if pairs else ""
 
 
+def spoken(context: Mapping[Dimension, tuple[str, ...]]) -> str:
+    """`context` in words: “region FR; industry healthcare”."""
+    return "; ".join(f"{dimension} {', '.join(values)}" for dimension, values in context.items())
+
+
 def fields(asked: Asked) -> list[dict[str, Any]]:
     """One field for each dimension: the values chosen, the choices, and what was wrong with what was typed."""
     return [_field(dimension, asked) for dimension in DIMENSIONS]

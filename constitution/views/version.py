@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from constitution import profiles
-from constitution.models import Constitution, Version
+from constitution.models import Version
 from constitution.resolution import prompt
 from constitution.views import contexts, documents
 from constitution.views.rulings import card
@@ -54,6 +54,8 @@ def _page(request: HttpRequest, version: Version, *, head_number: int) -> HttpRe
         "head_url": documents.url(constitution, "head"),
         "history_url": documents.url(constitution, "history"),
         "compare_url": documents.compare_url(version) if number > 1 else "",
+        "blame_url": documents.url(constitution, "version-blame", number=number),
+        "search_url": documents.url(constitution, "search"),
         "proofs_url": documents.url(constitution, "proofs", number=number),
         "prompt_url": documents.url(constitution, "version-prompt", number=number) + query,
         "tiers": [{"tier": tier, "clauses": list(group)} for tier, group in groupby(cards, key=_tier_of)],
@@ -76,14 +78,11 @@ def _cards(version: Version, asked: contexts.Asked) -> list[dict[str, Any]]:
         {
             **card(ruling, here, is_asked=bool(asked.context)),
             "since": since[ruling.id],
-            "since_url": _since_url(version.constitution, since[ruling.id]),
+            "since_url": documents.url(version.constitution, "version-detail", number=since[ruling.id]),
+            "life_url": documents.url(version.constitution, "clause-life", principle=ruling.id),
         }
         for ruling in rulings
     ]
-
-
-def _since_url(constitution: Constitution, number: int) -> str:
-    return documents.url(constitution, "version-detail", number=number)
 
 
 def _tier_of(found: dict[str, Any]) -> int:

@@ -9,7 +9,9 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from amendments.models import Amendment
+from constitution import profiles
 from constitution.models import Role, User, Version
+from constitution.profile_texts import ProfileText
 from tests import factories
 
 ROLES = tuple(Role.values)
@@ -42,6 +44,7 @@ class Things:
     old: int
     new: int
     digest: str
+    profile: str
     slug: str = "home"
     version: str = "head"
     principle: str = "U-02"
@@ -92,6 +95,17 @@ ACCESS = {
     "constitution:search": READ,
     "constitution:bisect": READ,
     "constitution:by-digest": Access(kwargs=("digest",), accepted=(404,)),  # of no version and no clause
+    "constitution:profiles": READ,
+    "constitution:profile-new": READ,
+    "constitution:profile-detail": Access(kwargs=("profile",)),
+    "constitution:profile-prompt": Access(kwargs=("profile",)),
+    "constitution:profile-proofs": Access(kwargs=("profile",)),
+    "constitution:profile-history": Access(kwargs=("profile",)),
+    "constitution:profile-edit": Access(roles=(Role.OPERATOR,), kwargs=("profile",)),  # and its owner
+    "constitution:profile-follow": Access(roles=(Role.OPERATOR,), method="post", accepted=(302,), kwargs=("profile",)),
+    "constitution:profile-seen": Access(
+        roles=(Role.OPERATOR,), method="post", accepted=(302,), kwargs=("profile",), data={"number": "1"}
+    ),
     "constitution:settings": Access(empty_handed=True),
     "constitution:tokens": READ,
     "constitution:token-rate": Access(kwargs=("pk",), method="post", accepted=(404,)),  # there is no token here
@@ -130,7 +144,9 @@ OURS = sorted({name for name in names() if not name.startswith(FOREIGN)})
 @pytest.fixture
 def things(constitution: Version) -> Things:
     amendment = factories.propose_revision("T-03", "Decline in one sentence.")
-    return Things(pk=amendment.pk, number=1, old=1, new=1, digest=amendment.digest)
+    owner = factories.make_user("owner", Role.RESEARCHER)
+    profile = profiles.create(content=ProfileText(slug="ward", name="Ward"), by=owner)
+    return Things(pk=amendment.pk, number=1, old=1, new=1, digest=amendment.digest, profile=profile.slug)
 
 
 def ask(client: Client, name: str, access: Access, things: Things) -> HttpResponseBase:

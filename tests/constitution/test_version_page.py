@@ -24,7 +24,7 @@ def related(db: None) -> Version:
     """Clauses that speak of each other, and one that follows from a region."""
     universal, medication, harmless, style = small_constitution()
     european = make_clause("A-01", 2, "Say that it is an AI.", scope={"regulation": ["EU-AI-Act"]})
-    linked = {"refers_to": ("U-02", "Z-99"), "precedes": ("T-03",), "exclusive_with": ("A-01",), "may_narrow": True}
+    linked = {"refers_to": ("U-02",), "precedes": ("T-03", "A-01"), "exclusive_with": ("A-01",), "may_narrow": True}
     return publish_founding_version(
         clauses=[universal, medication, harmless.model_copy(update=linked), european, style]
     )
@@ -60,7 +60,7 @@ def test_version_page_without_a_context_says_no_verdict(reader: Client, constitu
 def test_version_page_in_a_context_says_why(reader: Client, related: Version) -> None:
     found = cards(reader, region="France", industry=["healthcare", ""])
     assert found["H-02"]["reason"] == "Its scope is met: industry healthcare."
-    assert found["A-01"]["reason"] == "Its scope is met: regulation EU-AI-Act (EU implies EU-AI-Act)."
+    assert "regulation EU-AI-Act (EU implies EU-AI-Act)" in found["A-01"]["reason"]
     assert "Gives way to G-01" in str(found["T-03"]["reason"])
     follows = reader.get(reverse("constitution:head"), {"region": "FR"}).context["context_follows"]
     assert {"FR lies in EU", "EU implies GDPR", "EU implies EU-AI-Act"} <= set(follows)
@@ -95,8 +95,8 @@ def test_version_page_survives_any_query(reader: Client, related: Version) -> No
 def test_version_page_links_the_clauses_that_a_clause_speaks_of(reader: Client, related: Version) -> None:
     card = cards(reader)["G-01"]
     assert card["relations"] == [
-        {"label": "points to", "clauses": [{"id": "U-02", "url": "#U-02"}, {"id": "Z-99", "url": ""}]},
-        {"label": "prevails over", "clauses": [{"id": "T-03", "url": "#T-03"}]},
+        {"label": "points to", "clauses": [{"id": "U-02", "url": "#U-02"}]},
+        {"label": "prevails over", "clauses": [{"id": "T-03", "url": "#T-03"}, {"id": "A-01", "url": "#A-01"}]},
         {"label": "never together with", "clauses": [{"id": "A-01", "url": "#A-01"}]},
     ]
     assert "a profile may narrow it" in reader.get(reverse("constitution:head")).content.decode()
