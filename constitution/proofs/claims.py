@@ -91,6 +91,8 @@ class Proving:
 
     def broken(self, suspects: Sequence[Members], is_broken: Callable[..., Formula]) -> tuple[Members, Case] | None:
         """The first of `suspects` for which View.`is_broken` can be true, with a smallest case; None if none can."""
+        if not suspects:
+            return None
         view = self.view(list({member: None for members in suspects for member in members}))
         formulas = {members: is_broken(view, *members) for members in suspects}
         case = view.model.case(view.model.any(formulas.values()))

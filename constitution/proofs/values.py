@@ -46,11 +46,15 @@ class Atlas:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self._nodes = {dimension: vocabulary.nodes.get(dimension, {}) for dimension in DIMENSIONS}
-        self._rank = {name: {value: rank for rank, value in enumerate(nodes)} for name, nodes in self._nodes.items()}
-        self._inside: dict[Atom, list[str]] = defaultdict(list)
+        self._inner: dict[Dimension, list[tuple[str, frozenset[str]]]] = {name: [] for name in DIMENSIONS}
+        # Values that nothing lies in, by what they lie in: unless one is named, all of them are alike.
+        self._outer: dict[Dimension, dict[frozenset[str], list[str]]] = {name: defaultdict(list) for name in DIMENSIONS}
+        parents = {(node.dimension, parent) for node in vocabulary.each() for parent in node.parents}
         for node in vocabulary.each():
-            for parent in node.parents:
-                self._inside[node.dimension, parent].append(node.id)
+            if (node.dimension, node.id) in parents:
+                self._inner[node.dimension].append((node.id, frozenset(vocabulary.lines(node.dimension, node.id))))
+            else:
+                self._outer[node.dimension][frozenset(node.parents)].append(node.id)
         self._derivations = [Derivation(frozenset(rule.when), self._lines(rule.adds)) for rule in vocabulary.rules]
         self._derived = frozenset[Atom]().union(*(each.adds for each in self._derivations))
 
@@ -88,26 +92,29 @@ class Atlas:
         }
         found = facts(everything, self._vocabulary)
         for dimension, nodes in self._nodes.items():
-            others = [(dimension, value) for value in nodes if value not in found[dimension]]
-            yield from [atom for atom in others if atom not in self._derived][:1] or others[:1]
+            others = ((dimension, value) for value in nodes if value not in found[dimension])
+            first = next(others, None)
+            if first in self._derived:
+                first = next((atom for atom in others if atom not in self._derived), first)
+            yield from [first] if first else []
 
     def _choices(self, dimension: Dimension, atoms: set[Atom]) -> Iterator[Choice]:
-        """One value for each set of implied values: one that matters itself, or else the first of the vocabulary."""
-        implied = self._implied(dimension, {value for at, value in atoms if at == dimension})
-        rank = self._rank[dimension]
+        """One value for each set of implied values: one that matters itself, or else a broad one."""
+        values = {value for at, value in atoms if at == dimension}
         seen: dict[frozenset[str], str] = {}
-        for value in sorted(implied, key=lambda value: ((dimension, value) not in atoms, rank[value])):
-            seen.setdefault(frozenset(implied[value]), value)
-        for lines, value in seen.items():
-            yield Choice(dimension, value, frozenset((dimension, line) for line in lines))
+        for value, lines in self._candidates(dimension, values):
+            if implied := lines & values:
+                seen.setdefault(implied, value)
+        for implied, value in seen.items():
+            yield Choice(dimension, value, frozenset((dimension, line) for line in implied))
 
-    def _implied(self, dimension: Dimension, values: set[str]) -> dict[str, set[str]]:
-        """For each value that is or lies in one of `values`: in which."""
-        found: dict[str, set[str]] = defaultdict(set)
-        for value in values & self._nodes[dimension].keys():
-            below = [value]
-            for each in below:
-                if value not in found[each]:
-                    found[each].add(value)
-                    below += self._inside.get((dimension, each), [])
-        return found
+    def _candidates(self, dimension: Dimension, named: set[str]) -> Iterator[tuple[str, frozenset[str]]]:
+        """Every value with what it lies in, itself included; of those that are alike for `named`, one."""
+        lines = self._vocabulary.lines
+        for value in sorted(named & self._nodes[dimension].keys()):
+            yield value, frozenset(lines(dimension, value))
+        yield from self._inner[dimension]
+        for parents, alike in self._outer[dimension].items():
+            value = next((value for value in alike if value not in named), None)
+            if value and parents:
+                yield value, frozenset(lines(dimension, value))
