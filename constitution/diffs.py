@@ -100,16 +100,18 @@ def fold(segments: Sequence[Segment]) -> list[Segment]:
     """The same for reading: long runs of words that stayed are folds, but for the words next to a change.
 
     White space before words that came or went stands outside, so that their mark is on the line that they are on.
+    White space that alone came or went is not marked.
     """
     folded: list[Segment] = []
     for place, (kind, text) in enumerate(segments):
         if kind == "equal" and len(segments) > 1:
             ends = (0 if place == 0 else AROUND, 0 if place == len(segments) - 1 else AROUND)
             folded += _folded(text, *ends)
-            continue
-        words = text.lstrip()
-        space = text[: len(text) - len(words)] if words else ""
-        folded += [*([Segment("equal", space)] if space else []), Segment(kind, text[len(space) :])]
+        elif words := text.lstrip():
+            space = text[: len(text) - len(words)]
+            folded += [*([Segment("equal", space)] if space else []), Segment(kind, words)]
+        elif kind != "del":
+            folded.append(Segment("equal", text))
     return folded
 
 

@@ -64,7 +64,7 @@ def comparison(change: Change) -> dict[str, Any]:
         "kind_label": change.kind,
         "was": before.principle if before and after and before.principle != after.principle else "",
         "redline": fold(redline(before.text if before else "", after.text if after else "")),
-        "is_same_text": bool(before and after and before.text == after.text),
+        "is_same_text": bool(before and after and before.text.split() == after.text.split()),
         "fields": _fields(before, after) if before and after else [],
         "examples": _examples(before, after),
     }
