@@ -1,7 +1,8 @@
 """What can be done to the law: found a constitution, and publish its next version."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -13,6 +14,7 @@ from constitution.errors import BaseMoved, Refused
 from constitution.models import Clause, Constitution, Principle, User, Version, VersionClause
 from constitution.proofs import check_provable
 from constitution.sentences import origins
+from constitution.signing import head_statement, sign
 from constitution.texts import ClauseText
 
 HOME = "home"
@@ -89,9 +91,23 @@ def publish(
         action="version published",
         by=by,
         subject=version.subject,
-        detail={"digest": version_digest, "parent": head.digest if head else None, "summary": summary},
+        detail={
+            "digest": version_digest,
+            "parent": head.digest if head else None,
+            "title": title,
+            "summary": summary,
+            "published_at": at.astimezone(UTC).isoformat(),
+            **_signed(version),
+        },
     )
     return version
+
+
+def _signed(version: Version) -> dict[str, Any]:
+    """The signature of the new head, where this installation has a key."""
+    slug = version.constitution.slug
+    signature = sign(head_statement(slug=slug, number=version.number, digest=version.digest))
+    return {"signature": signature} if signature else {}
 
 
 def _next_id() -> int:

@@ -7,11 +7,16 @@ from difflib import SequenceMatcher
 # The end of a sentence, with what closes it; or a line break, which ends headings and items of a list.
 BREAK = re.compile(r"""(?<=[.!?])["'”’)\]*_]*\s+(?=["'“‘(\[*_]*[A-Z0-9])|\n+""")
 
+# What stands before an item of a list, which is no sentence of its own: "1. ", "b) ".
+MARKER = re.compile(r"\s*(?:\d{1,3}|[A-Za-z])[.)]\s*")
+
 
 def split(text: str) -> list[str]:
     """The sentences of `text` with the white space after them: joined, they give the text back."""
     sentences, start = [], 0
     for found in BREAK.finditer(text):
+        if MARKER.fullmatch(text, start, found.end()):
+            continue
         sentences.append(text[start : found.end()])
         start = found.end()
     return [*sentences, text[start:]] if text[start:] else sentences
