@@ -16,11 +16,14 @@ SCENARIOS = ROOT / "amendments/seed/scenarios.yaml"
 TIERS = {
     1: ["U-01", "U-02", "U-03", "U-04", "U-05", "U-06", "U-07", "U-08", "U-09"],
     2: [
-        *("H-01", "H-02", "F-01", "F-02", "E-01", "E-02", "P-01", "P-02"),
+        *("H-01", "H-02", "F-01", "F-02", "E-01", "E-02", "P-01", "P-02", "A-01"),
         *("M-01", "M-02", "S-01", "S-02", "C-01", "C-02", "G-01"),
     ],
     3: ["T-01", "T-02", "T-03", "T-04", "T-05", "T-06"],
 }
+# The scenarios were fixed before these clauses came, so that measurements stay comparable.
+YOUNGER = {"A-01"}
+MEASURED = {*TIERS[1], *TIERS[2]} - YOUNGER
 # Above this share of common words two prompts are one prompt reworded.
 NEAR_DUPLICATE = 0.6
 
@@ -100,6 +103,16 @@ def test_clause_examples_are_short_enough_for_a_small_prompt() -> None:
             assert example["right"] != example["wrong"]
 
 
+def test_clause_relations_name_clauses_that_exist() -> None:
+    known = {clause["principle"] for clause in _clauses()}
+    for clause in _clauses():
+        for name in ("refers_to", "precedes", "exclusive_with"):
+            assert set(clause.get(name, [])) <= known - {
+                clause["principle"],
+                *(TIERS[1] if name != "refers_to" else []),
+            }
+
+
 def test_scenarios_are_two_hundred_complete_twins() -> None:
     pairs = _pairs()
     assert len(pairs) == 200
@@ -117,14 +130,14 @@ def test_scenario_pair_names_are_unique() -> None:
 
 def test_scenarios_cover_every_principle_of_tiers_one_and_two() -> None:
     counts = Counter(pair["principle"] for pair in _pairs())
-    assert set(counts) == {*TIERS[1], *TIERS[2]}
+    assert set(counts) == MEASURED
     assert min(counts.values()) >= 8
 
 
 def test_scenarios_held_out_share_is_spread_over_principles() -> None:
     held_out = Counter(pair["principle"] for pair in _pairs() if pair["held_out"])
     assert held_out.total() == 60
-    assert set(held_out) == {*TIERS[1], *TIERS[2]}
+    assert set(held_out) == MEASURED
     assert max(held_out.values()) - min(held_out.values()) <= 1
 
 
