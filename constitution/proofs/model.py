@@ -18,7 +18,8 @@ from constitution.texts import DIMENSIONS, Dimension, Scope
 from constitution.vocabulary import Context
 
 Formula = Any  # z3 has no types: a Boolean expression of the model's own z3 context
-CALL_SECONDS = 2.0
+# What one call of the solver may use, in its own unit: about two seconds. Unlike a time limit it takes no thread.
+CALL_EFFORT = 5_000_000
 # The place of what a profile narrows to, beside the situations 0 and 1.
 NARROWING = -1
 
@@ -50,7 +51,7 @@ class Model:
 
     One narrowing is enough: each claim fails, if it fails, by the narrowing of one clause. `context` is z3's own, which
     no two threads may share. `case` and `smallest` raise
-    Unfinished where a call of the solver takes more than CALL_SECONDS, or lasts beyond `until` (`time.monotonic`).
+    Unfinished where a call of the solver takes more than CALL_EFFORT, or begins after `until` (`time.monotonic`).
     """
 
     def __init__(self, values: Values, *, until: float, context: z3.Context) -> None:
@@ -59,6 +60,7 @@ class Model:
         self._z3 = context
         self._solver = z3.SimpleSolver(ctx=context)
         self._solver.set("ctrl_c", False)  # the process keeps its own handler
+        self._solver.set("rlimit", CALL_EFFORT)
         self._solver.set("phase_selection", 0)  # a value is named only for a reason: cases start out small
         self._meanings: dict[str, tuple[int, Atom]] = {}
         # What the first situation names, choice by choice.
@@ -176,10 +178,8 @@ class Model:
 
     def _check(self, *assumed: Formula) -> Any:
         """The solver's valuation under which all of `assumed` are true, or None. (An empty one is false in Python.)"""
-        seconds = min(CALL_SECONDS, self._until - monotonic())
-        if seconds <= 0:
+        if monotonic() >= self._until:
             raise Unfinished
-        self._solver.set("timeout", max(1, round(seconds * 1000)))
         answer = self._solver.check(*assumed)
         if answer == z3.unknown:
             raise Unfinished
