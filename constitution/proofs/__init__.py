@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Counterexample", "Proof", "Unproved", "check_provable", "prove"]
 
-SECONDS = 60.0
+SECONDS = 20.0
 
 
 def prove(

@@ -5,7 +5,7 @@ that says whether it holds by what was named, by the hierarchy and by the rules.
 imports it inside the function that proves.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -18,7 +18,8 @@ from constitution.texts import DIMENSIONS, Dimension, Scope
 from constitution.vocabulary import Context
 
 Formula = Any  # z3 has no types: a Boolean expression of the model's own z3 context
-# What one call of the solver may use, in its own unit: about two seconds. Unlike a time limit it takes no thread.
+# What one call of the solver may use, in its own unit: about two seconds. Unlike a time limit it takes no thread, and
+# a busy machine proves the same.
 CALL_EFFORT = 5_000_000
 # The place of what a profile narrows to, beside the situations 0 and 1.
 NARROWING = -1
@@ -26,11 +27,6 @@ NARROWING = -1
 
 class Unfinished(Exception):
     """The solver had no answer in time."""
-
-
-def new_context() -> Any:
-    """What z3 keeps its expressions in. No two threads may share one."""
-    return z3.Context()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +45,16 @@ class Case:
 class Model:
     """All contexts, in two situations of which the second knows at least as much, and any narrowing of a profile.
 
-    One narrowing is enough: each claim fails, if it fails, by the narrowing of one clause. `context` is z3's own, which
-    no two threads may share. `case` and `smallest` raise
+    One narrowing is enough: each claim fails, if it fails, by the narrowing of one clause. Its methods raise
     Unfinished where a call of the solver takes more than CALL_EFFORT, or begins after `until` (`time.monotonic`).
     """
 
-    def __init__(self, values: Values, *, until: float, context: z3.Context) -> None:
+    def __init__(self, values: Values, *, until: float) -> None:
         self._values = values
         self._until = until
-        self._z3 = context
-        self._solver = z3.SimpleSolver(ctx=context)
+        # A z3 context of its own: two threads that share one crash.
+        self._z3 = z3.Context()
+        self._solver = z3.SimpleSolver(ctx=self._z3)
         self._solver.set("ctrl_c", False)  # the process keeps its own handler
         self._solver.set("rlimit", CALL_EFFORT)
         self._solver.set("phase_selection", 0)  # a value is named only for a reason: cases start out small
@@ -97,23 +93,17 @@ class Model:
     def negate(self, formula: Formula) -> Formula:
         return z3.Not(formula)
 
-    def case(self, formula: Formula) -> Case | None:
-        """A case of `formula`. None where there is none: it is false in every context, whatever a profile narrows."""
-        return self._solve(formula, lambda valuation: valuation)
-
     def smallest(self, formula: Formula, preferred: Collection[Atom] = ()) -> Case | None:
         """A case of `formula` that names as few values as any; of these one that names only `preferred` ones, if any.
 
-        Where finding a smaller one takes too long, the smallest that was found.
+        None where there is no case: the formula is false in every context, whatever a profile narrows. Where finding a
+        smaller one takes too long, the smallest that was found.
         """
-        return self._solve(formula, lambda valuation: self._shrunk(valuation, formula, preferred))
-
-    def _solve(self, formula: Formula, choose: Callable[[Any], Any]) -> Case | None:
         self._solver.push()
         try:
             self._solver.add(formula)
             valuation = self._check()
-            return None if valuation is None else self._case(choose(valuation))
+            return None if valuation is None else self._case(self._shrunk(valuation, formula, preferred))
         finally:
             self._solver.pop()
 
@@ -178,7 +168,7 @@ class Model:
 
     def _check(self, *assumed: Formula) -> Any:
         """The solver's valuation under which all of `assumed` are true, or None. (An empty one is false in Python.)"""
-        if monotonic() >= self._until:
+        if monotonic() > self._until:
             raise Unfinished
         answer = self._solver.check(*assumed)
         if answer == z3.unknown:

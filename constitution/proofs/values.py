@@ -5,11 +5,11 @@ facts that matter of the context of those that stand for them, so nothing is los
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from constitution.texts import DIMENSIONS, Dimension, Scope
-from constitution.vocabulary import Vocabulary, facts
+from constitution.vocabulary import Node, Vocabulary, facts
 
 Atom = tuple[Dimension, str]
 
@@ -40,81 +40,75 @@ class Values:
     derivations: tuple[Derivation, ...]
 
 
-class Atlas:
-    """A vocabulary, laid out so that many sets of scopes can be looked up in it."""
+def matter(scopes: Iterable[Scope], vocabulary: Vocabulary) -> Values:
+    """The values that can change whether one of `scopes` holds, and of each dimension one that they do not lead to.
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
-        self._nodes = {dimension: vocabulary.nodes.get(dimension, {}) for dimension in DIMENSIONS}
-        self._inner: dict[Dimension, list[tuple[str, frozenset[str]]]] = {name: [] for name in DIMENSIONS}
-        # Values that nothing lies in, by what they lie in: unless one is named, all of them are alike.
-        self._outer: dict[Dimension, dict[frozenset[str], list[str]]] = {name: defaultdict(list) for name in DIMENSIONS}
-        parents = {(node.dimension, parent) for node in vocabulary.each() for parent in node.parents}
-        for node in vocabulary.each():
-            if (node.dimension, node.id) in parents:
-                self._inner[node.dimension].append((node.id, frozenset(vocabulary.lines(node.dimension, node.id))))
-            else:
-                self._outer[node.dimension][frozenset(node.parents)].append(node.id)
-        self._derivations = [Derivation(frozenset(rule.when), self._lines(rule.adds)) for rule in vocabulary.rules]
-        self._derived = frozenset[Atom]().union(*(each.adds for each in self._derivations))
+    The latter is for what a profile may narrow to: where any narrowing can take a clause away, one to these values
+    can. A value that the vocabulary does not know can never hold: no choice implies it.
+    """
+    derivations = [
+        Derivation(frozenset(rule.when), frozenset(_lines(rule.adds, vocabulary))) for rule in vocabulary.rules
+    ]
+    atoms = _with_conditions({atom for scope in scopes for atom in _named(scope)}, derivations)
+    atoms = _with_conditions(atoms | set(_apart(atoms, derivations, vocabulary)), derivations)
+    return Values(
+        frozenset(atoms),
+        tuple(choice for dimension in DIMENSIONS for choice in _choices(dimension, atoms, vocabulary)),
+        tuple(Derivation(each.when, each.adds & atoms) for each in derivations if each.adds & atoms),
+    )
 
-    def matter(self, scopes: Iterable[Scope]) -> Values:
-        """The values that can change whether one of `scopes` holds, and of each dimension one they do not lead to.
 
-        The latter is for what a profile may narrow to: where any narrowing can take a clause away, one to these
-        values can. A value that the vocabulary does not know can never hold: no choice implies it.
-        """
-        named = {(dimension, value) for scope in scopes for dimension, values in scope.items() for value in values}
-        atoms = self._with_conditions(named)
-        atoms = self._with_conditions(atoms | set(self._apart(atoms)))
-        return Values(
-            frozenset(atoms),
-            tuple(choice for dimension in DIMENSIONS for choice in self._choices(dimension, atoms)),
-            tuple(Derivation(each.when, each.adds & atoms) for each in self._derivations if each.adds & atoms),
-        )
+def _named(scope: Scope) -> Iterator[Atom]:
+    return ((dimension, value) for dimension, values in scope.items() for value in values)
 
-    def _lines(self, added: Iterable[Atom]) -> frozenset[Atom]:
-        """What was added and everything that it lies in."""
-        return frozenset((name, line) for name, value in added for line in self._vocabulary.lines(name, value))
 
-    def _with_conditions(self, atoms: set[Atom]) -> set[Atom]:
-        """`atoms`, and what leads to one of them by the rules, however many it takes."""
-        found = set(atoms)
-        while more := {atom for each in self._derivations if each.adds & found for atom in each.when} - found:
-            found |= more
-        return found
+def _lines(added: Iterable[Atom], vocabulary: Vocabulary) -> Iterator[Atom]:
+    """What was added and everything that it lies in."""
+    return ((dimension, line) for dimension, value in added for line in vocabulary.lines(dimension, value))
 
-    def _apart(self, atoms: set[Atom]) -> Iterator[Atom]:
-        """Of each dimension the first value that does not hold where all of `atoms` do, best one that no rule adds."""
-        everything: dict[Dimension, tuple[str, ...]] = {
-            name: tuple(value for at, value in atoms if at == name and value in nodes)
-            for name, nodes in self._nodes.items()
-        }
-        found = facts(everything, self._vocabulary)
-        for dimension, nodes in self._nodes.items():
-            others = ((dimension, value) for value in nodes if value not in found[dimension])
-            first = next(others, None)
-            if first in self._derived:
-                first = next((atom for atom in others if atom not in self._derived), first)
-            yield from [first] if first else []
 
-    def _choices(self, dimension: Dimension, atoms: set[Atom]) -> Iterator[Choice]:
-        """One value for each set of implied values: one that matters itself, or else a broad one."""
-        values = {value for at, value in atoms if at == dimension}
-        seen: dict[frozenset[str], str] = {}
-        for value, lines in self._candidates(dimension, values):
-            if implied := lines & values:
-                seen.setdefault(implied, value)
-        for implied, value in seen.items():
-            yield Choice(dimension, value, frozenset((dimension, line) for line in implied))
+def _with_conditions(atoms: set[Atom], derivations: Iterable[Derivation]) -> set[Atom]:
+    """`atoms`, and what leads to one of them by the rules, however many it takes."""
+    found = set(atoms)
+    while more := {atom for each in derivations if each.adds & found for atom in each.when} - found:
+        found |= more
+    return found
 
-    def _candidates(self, dimension: Dimension, named: set[str]) -> Iterator[tuple[str, frozenset[str]]]:
-        """Every value with what it lies in, itself included; of those that are alike for `named`, one."""
-        lines = self._vocabulary.lines
-        for value in sorted(named & self._nodes[dimension].keys()):
-            yield value, frozenset(lines(dimension, value))
-        yield from self._inner[dimension]
-        for parents, alike in self._outer[dimension].items():
-            value = next((value for value in alike if value not in named), None)
-            if value and parents:
-                yield value, frozenset(lines(dimension, value))
+
+def _apart(atoms: set[Atom], derivations: Iterable[Derivation], vocabulary: Vocabulary) -> Iterator[Atom]:
+    """Of each dimension the first value that does not hold where all of `atoms` do, best one that no rule adds."""
+    derived = frozenset[Atom]().union(*(each.adds for each in derivations))
+    known = {dimension: vocabulary.nodes.get(dimension, {}) for dimension in DIMENSIONS}
+    found = facts(
+        {name: tuple(value for at, value in atoms if at == name and value in known[name]) for name in known}, vocabulary
+    )
+    for dimension, nodes in known.items():
+        others = [(dimension, value) for value in nodes if value not in found[dimension]]
+        yield from sorted(others, key=lambda atom: atom in derived)[:1]
+
+
+def _choices(dimension: Dimension, atoms: set[Atom], vocabulary: Vocabulary) -> Iterator[Choice]:
+    """One value for each set of implied values: one that matters itself, or else the first of the vocabulary."""
+    nodes = vocabulary.nodes.get(dimension, {})
+    implied = _implied({value for at, value in atoms if at == dimension}, nodes)
+    seen: dict[frozenset[str], str] = {}
+    for value in sorted(filter(implied.get, nodes), key=lambda value: (dimension, value) not in atoms):
+        seen.setdefault(frozenset(implied[value]), value)
+    for lines, value in seen.items():
+        yield Choice(dimension, value, frozenset((dimension, line) for line in lines))
+
+
+def _implied(values: set[str], nodes: Mapping[str, Node]) -> dict[str, set[str]]:
+    """For each node that is or lies in one of `values`: in which."""
+    inside: dict[str, list[str]] = defaultdict(list)
+    for node in nodes.values():
+        for parent in node.parents:
+            inside[parent].append(node.id)
+    found: dict[str, set[str]] = defaultdict(set)
+    for value in values & nodes.keys():
+        below = [value]
+        for each in below:
+            if value not in found[each]:
+                found[each].add(value)
+                below += inside.get(each, [])
+    return found

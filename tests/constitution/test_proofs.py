@@ -7,8 +7,9 @@ same clauses as contextual ones.
 
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from itertools import chain, combinations
 from pathlib import Path
 from time import monotonic
@@ -21,10 +22,9 @@ from hypothesis import strategies as st
 from constitution.files import read
 from constitution.profile_texts import Narrowing, ProfileText
 from constitution.proofs import Counterexample, Proof, Unproved, check_provable, prove
-from constitution.proofs.claims import CLAIMS, Proving, View, monotone
-from constitution.proofs.model import Formula, Model, new_context
+from constitution.proofs.claims import CLAIMS, Proving, monotone
+from constitution.proofs.model import Formula, Model
 from constitution.proofs.subject import Member, Subject
-from constitution.proofs.values import Atlas
 from constitution.resolution import Resolution, Ruling, compile_law
 from constitution.texts import ClauseText, Dimension, Scope
 from constitution.vocabulary import Context, Node, Rule, Vocabulary, vocabulary
@@ -255,8 +255,9 @@ class Forgetful(Model):
 
 
 class ForgetfulProving(Proving):
-    def model(self, scopes: Iterable[Scope]) -> Model:
-        return Forgetful(Atlas(self.subject.known).matter(scopes), until=self.until, context=new_context())
+    @cached_property
+    def model(self) -> Model:
+        return Forgetful(self.values, until=self.until)
 
 
 def test_monotone_is_refuted_where_a_wider_context_loses_a_clause() -> None:
@@ -375,15 +376,14 @@ EVERY_CONTEXT: list[Context] = [
 ]
 
 
-def exactly(view: View, context: Context) -> Formula:
+def exactly(proving: Proving, context: Context) -> Formula:
     """The formula that `context` and nothing else was named, each value by the one that stands for it."""
-    model, known = view.model, view.subject.known
-    atoms = frozenset(atom for choice in model.given for atom in choice.implies)
     chosen = [
-        frozenset((dimension, line) for line in known.lines(dimension, value)) & atoms
+        frozenset((dimension, line) for line in proving.subject.known.lines(dimension, value)) & proving.values.atoms
         for dimension, values in context.items()
         for value in values
     ]
+    model = proving.model
     return model.all(free if choice.implies in chosen else model.negate(free) for choice, free in model.given.items())
 
 
@@ -391,11 +391,11 @@ def exactly(view: View, context: Context) -> Formula:
 def test_model_and_resolver_hold_the_same_clauses(
     known: Vocabulary, clauses: list[ClauseText], profile: ProfileText, context: Context
 ) -> None:
-    subject = Subject(clauses, profile, known)
-    view = Proving(subject, monotonic() + 60).view(subject.members)
-    here = exactly(view, context)
+    proving = Proving(Subject(clauses, profile, known), monotonic() + 60)
+    here = exactly(proving, context)
     solved = [
-        view.model.case(view.model.all([here, view.is_in_force(member)])) is not None for member in subject.members
+        proving.model.smallest(proving.model.all([here, proving.is_in_force(member)])) is not None
+        for member in proving.subject.members
     ]
     found = resolved(clauses, context, profile, known)
     assert solved == [found.is_held(place) for place in range(len(solved))]
