@@ -1,7 +1,6 @@
 """What changed between two texts, word by word, and between two versions, clause by clause."""
 
 import re
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -177,27 +176,47 @@ def _shingles(clause: ClauseText) -> set[tuple[str, ...]]:
 def moves(before: Sequence[str], after: Sequence[str]) -> dict[str, tuple[int, int]]:
     """The fewest names that have to move for one order to become the other: name -> (old place, new place), from 1.
 
-    Only names in both count: what stands elsewhere because something came or went before it has not moved. Those in
-    a longest increasing subsequence of the old places stayed.
+    Only names in both count: what stands elsewhere because something came or went before it has not moved.
     """
     old = {name: place for place, name in enumerate(before, start=1)}
-    new = {name: place for place, name in enumerate(after, start=1)}
-    common = [name for name in after if name in old]
-    stayed = _longest_increasing([old[name] for name in common])
-    return {name: (old[name], new[name]) for name in common if old[name] not in stayed}
+    places = {name: (old[name], place) for place, name in enumerate(after, start=1) if name in old}
+    stayed = _stayed(list(places.values()))
+    return {name: place for name, place in places.items() if place[0] not in stayed}
 
 
-def _longest_increasing(numbers: Sequence[int]) -> set[int]:
-    """The members of one longest increasing subsequence of distinct numbers. Patience sorting, O(n log n)."""
-    tops: list[int] = []
-    below: dict[int, int | None] = {}
-    for number in numbers:
-        pile = bisect_left(tops, number)
-        below[number] = tops[pile - 1] if pile else None
-        tops[pile : pile + 1] = [number]
+def _stayed(places: Sequence[tuple[int, int]]) -> set[int]:
+    """The old places of a longest increasing subsequence; of several, one with the most that kept their number.
+
+    `places` are (old, new) by `new`. O(n log n), with a Fenwick tree of the best subsequence that ends at or before
+    an old place: its weight, and its last member.
+    """
+    size = max((old for old, _ in places), default=0)
+    best = [(0, 0)] * (size + 1)
+    below: dict[int, int] = {}
+    for old, new in places:
+        weight, below[old] = max(best[at] for at in _down(old - 1))
+        # One more member always weighs more than any number of members that kept their place.
+        found = (weight + len(places) + 1 + (old == new), old)
+        for at in _up(old, size):
+            best[at] = max(best[at], found)
     members: set[int] = set()
-    number_or_none = tops[-1] if tops else None
-    while number_or_none is not None:
-        members.add(number_or_none)
-        number_or_none = below[number_or_none]
+    last = max(best[at] for at in _down(size))[1]
+    while last:
+        members.add(last)
+        last = below[last]
     return members
+
+
+def _down(at: int) -> Iterator[int]:
+    """The nodes of a Fenwick tree that cover 1 to `at`; node 0 is empty."""
+    while at > 0:
+        yield at
+        at &= at - 1
+    yield 0
+
+
+def _up(at: int, size: int) -> Iterator[int]:
+    """The nodes that cover `at`."""
+    while at <= size:
+        yield at
+        at += at & -at
