@@ -58,13 +58,13 @@ def read(query: QueryDict) -> Asked:
 
 def address(context: Mapping[Dimension, tuple[str, ...]]) -> str:
     """The query string that asks about `context`, `?` included; empty where it says nothing."""
-    pairs = [(dimension, value) for dimension, values in context.items() for value in values]
+    pairs = [(dimension, value) for dimension in DIMENSIONS for value in context.get(dimension, ())]
     return f"?{urlencode(pairs)}" if pairs else ""
 
 
 def spoken(context: Mapping[Dimension, tuple[str, ...]]) -> str:
     """`context` in words: “region FR; industry healthcare”."""
-    return "; ".join(f"{dimension} {', '.join(values)}" for dimension, values in context.items())
+    return "; ".join(f"{name} {', '.join(context[name])}" for name in DIMENSIONS if context.get(name))
 
 
 def fields(asked: Asked) -> list[dict[str, Any]]:
