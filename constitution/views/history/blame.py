@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
 from constitution.blame import Source, passages, sources
@@ -35,7 +36,8 @@ def show(request: HttpRequest, number: int, slug: str = "") -> HttpResponse:
 
 def _line(constitution: Constitution, source: Source, number: int) -> dict[str, Any]:
     url = documents.url(constitution, "version-detail", number=source.number)
-    return {"source": source, "url": url, "is_new": source.number == number}
+    note = render_to_string("includes/source.html", {"source": source, "constitution": constitution})
+    return {"source": source, "note": note, "url": url, "is_new": source.number == number}
 
 
 def _clause(constitution: Constitution, row: VersionClause, lines: dict[int, dict[str, Any]]) -> dict[str, Any]:
