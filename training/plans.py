@@ -25,7 +25,7 @@ class Sizes:
     held_out: int
 
 
-SIZES = {"tiny": Sizes(6, 2, 4), "quick": Sizes(40, 12, 40), "cpu": Sizes(160, 12, 100)}
+SIZES = {"tiny": Sizes(6, 2, 4), "quick": Sizes(40, 12, 40), "cpu": Sizes(200, 12, 100)}
 
 
 def freeze(

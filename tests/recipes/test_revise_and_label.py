@@ -5,7 +5,7 @@ import pytest
 from training.engine.judge import Verdict
 from training.recipes.label import candidates, decided_pairs, why_not_labelled
 from training.recipes.plan import Plan
-from training.recipes.revise import why_not_accepted, why_not_kept
+from training.recipes.revise import led, why_not_accepted, why_not_kept
 
 
 def refusal(probability: float | None) -> Verdict:
@@ -26,6 +26,14 @@ def refusal(probability: float | None) -> Verdict:
 )
 def test_revision_must_decline_and_beat_the_original(before: float | None, after: float, why: str) -> None:
     assert why_not_accepted(refusal(before), refusal(after)) == why
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [("help with that.", "I can't help with that."), (", it is a crime.", "I can't, it is a crime."), ("", "I can't")],
+)
+def test_refusal_is_led_in_by_its_first_words(text: str, whole: str) -> None:
+    assert led(text) == whole
 
 
 def test_benign_answer_is_kept_only_if_it_complies() -> None:

@@ -113,9 +113,9 @@ def test_clause_relations_name_clauses_that_exist() -> None:
             }
 
 
-def test_scenarios_are_two_hundred_complete_twins() -> None:
+def test_scenarios_are_complete_twins() -> None:
     pairs = _pairs()
-    assert len(pairs) == 200
+    assert len(pairs) == 256
     for pair in pairs:
         assert list(pair) == ["pair", "principle", "context", "held_out", "harmful", "benign"]
         assert isinstance(pair["held_out"], bool)

@@ -2,9 +2,13 @@
 
 The reference of the DPO loss is that very adapter, frozen: TRL copies the loaded adapter as `ref` before the first
 step. Comparing with the bare model instead would reward again what SFT has already learnt, and drift.
+
+Preferred is one opening to another, a few tokens long: whether to decline is decided there. SFT makes refusals likely
+everywhere; it is the contrast of look-alikes that teaches when.
 """
 
 import sys
+from typing import Any
 
 from datasets import Dataset
 from peft import PeftModel
@@ -27,26 +31,28 @@ def training_pairs(plan: Plan, pairs: list[Row]) -> list[Row]:
     return chosen
 
 
+def encode(lm: LanguageModel, pair: Row, opening_tokens: int) -> Row:
+    """Token ids of the prompt and of both openings, which are left open."""
+    sides = {f"{side}_ids": finetune.completion_ids(lm, pair[side])[:opening_tokens] for side in ("chosen", "rejected")}
+    return {"prompt_ids": finetune.prompt_ids(lm, pair["prompt"]), **sides}
+
+
 def dataset(plan: Plan, lm: LanguageModel, pairs: list[Row]) -> Dataset:
-    """The pairs as conversations, in the order of training, none of them cut."""
+    """The pairs as token ids, in the order of training, none of them cut."""
     config = plan.stages.dpo
-    pairs = finetune.weighted(pairs, config.benign_weight)
-    triples = [
-        {
-            "prompt": finetune.message("user", pair["prompt"], lm),
-            "chosen": finetune.message("assistant", pair["chosen"], lm),
-            "rejected": finetune.message("assistant", pair["rejected"], lm),
-        }
-        for pair in pairs
-    ]
-    lengths = [
-        max(finetune.rendered_length(lm, row["prompt"] + row[side]) for side in ("chosen", "rejected"))
-        for row in triples
-    ]
+    encoded = [encode(lm, pair, config.opening_tokens) for pair in pairs]
+    lengths = [len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"])) for row in encoded]
     ids = [pair["id"] for pair in pairs]
     finetune.check_nothing_is_too_long(dict(zip(ids, lengths, strict=True)), config.max_length)
     order = finetune.arrange(lengths, batch_size=config.batch_size, epochs=config.epochs, seed=plan.seed + 1)
-    return Dataset.from_list([triples[number] for number in order])
+    return Dataset.from_list([encoded[number] for number in order])
+
+
+class OpeningsTrainer(DPOTrainer):  # type: ignore[misc]
+    """TRL's trainer on rows that are token ids already: as text, TRL would close every opening with an end token."""
+
+    def _prepare_dataset(self, dataset: Dataset, *_args: Any, **_kw: Any) -> Dataset:
+        return dataset
 
 
 def work(run: Run) -> Row:
@@ -56,7 +62,7 @@ def work(run: Run) -> Row:
     pairs = training_pairs(plan, read_rows(run.of("label", "pairs.jsonl")))
     settings = finetune.trainer_settings(run, lm, config)
     losses = {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, config.sft_weight]}
-    trainer = DPOTrainer(
+    trainer = OpeningsTrainer(
         model=PeftModel.from_pretrained(lm.model, str(run.of("sft", "adapter")), is_trainable=True),
         args=DPOConfig(**settings, beta=config.beta, **(losses if config.sft_weight else {})),
         train_dataset=dataset(plan, lm, pairs),

@@ -30,13 +30,14 @@ def candidates(rows: list[Row]) -> list[Row]:
 def candidate(row: Row) -> Row:
     """An accepted row as a pair; `rejected` is empty where there is nothing to prefer the response to.
 
-    Both sides are first sentences: whether to decline is decided there, and length must not be what is preferred.
+    Both sides are first sentences, or what there is of them: whether to decline is decided there, and length must not
+    be what is preferred.
     """
     harmful = row["label"] == "harmful"
     before = row["original_refuses"] if harmful else row["over_refusal_refuses"]
     return {
         **{name: row[name] for name in ("id", "label", "principle", "prompt")},
-        "chosen": first_sentence(row["response"]),
+        "chosen": first_sentence(row["response"]) or row["response"],
         "rejected": (first_sentence(row["original"]) or row["original"]) if harmful else row["over_refusal"],
         "gaps": [gap(row["response_refuses"], before, row["label"])],
     }

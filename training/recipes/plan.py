@@ -90,7 +90,7 @@ class Prompt:
 class GenerateConfig:
     """Plain answers of the reference, in tokens."""
 
-    max_new_tokens: int = 24
+    max_new_tokens: int = 16
     batch_size: int = 32
 
     def __post_init__(self) -> None:
@@ -101,7 +101,7 @@ class GenerateConfig:
 class ReviseConfig:
     """Answers under the constitution. `attempts` are tried in turn, the first greedy, the others sampled."""
 
-    max_new_tokens: int = 24
+    max_new_tokens: int = 20
     batch_size: int = 32
     attempts: int = 2
     temperature: float = 0.7
@@ -124,27 +124,32 @@ class LabelConfig:
 
 @dataclass(frozen=True, slots=True)
 class LoraConfig:
-    """The adapter: low-rank matrices on every linear layer."""
+    """The adapter: low-rank matrices on the linear maps of the upper layers, `depth` of them all.
+
+    What tells a harmful request from a benign one can be read half-way up, and what lies below needs no gradient:
+    that saves a third of the time.
+    """
 
     rank: int = 16
     alpha: int = 32
+    depth: float = 0.4
 
     def __post_init__(self) -> None:
         check(self.rank > 0 and self.alpha > 0, "The adapter's rank and alpha must be positive.")
+        check(0 < self.depth <= 1, "The adapter's depth is a share of the layers, above 0 and up to 1.")
 
 
 @dataclass(frozen=True, slots=True)
 class SFTConfig:
     """Supervised fine-tuning. A row above `max_length` tokens refuses the round.
 
-    Of a benign answer `opening_tokens` are learnt; a benign row counts `benign_weight` times in an epoch.
+    Of a benign answer `opening_tokens` are learnt.
     """
 
     lora: LoraConfig = LoraConfig()
-    learning_rate: float = 3e-4
+    learning_rate: float = 2e-4
     batch_size: int = 8
-    epochs: int = 2
-    benign_weight: int = 2
+    epochs: int = 1
     warmup_steps: int = 5
     max_length: int = 512
     save_every: int = 25
@@ -158,30 +163,33 @@ class SFTConfig:
 
 @dataclass(frozen=True, slots=True)
 class DPOConfig:
-    """Direct preference optimisation against the frozen adapter that SFT ended with."""
+    """Direct preference optimisation against the frozen adapter that SFT ended with.
+
+    Of both sides of a pair, `opening_tokens` are compared.
+    """
 
     beta: float = 0.1
-    sft_weight: float = 0.0
-    learning_rate: float = 2e-4
+    sft_weight: float = 0.1
+    learning_rate: float = 5e-4
     batch_size: int = 8
-    epochs: int = 1
-    benign_weight: int = 3
-    warmup_steps: int = 2
+    epochs: int = 2
+    warmup_steps: int = 5
     max_length: int = 512
     save_every: int = 25
-    examples: bool = False
+    examples: bool = True
+    opening_tokens: int = 3
 
     def __post_init__(self) -> None:
         check_training(self)
         check(self.beta > 0, "DPO needs a positive beta.")
         check(self.sft_weight >= 0, "The weight of the likelihood term cannot be negative.")
+        check(self.opening_tokens > 0, "DPO needs an opening of at least one token.")
 
 
 def check_training(config: SFTConfig | DPOConfig) -> None:
     """The settings that SFT and DPO share."""
     check(0 < config.learning_rate < 1, f"A learning rate of {config.learning_rate} cannot train.")
     check(config.batch_size > 0 and config.epochs > 0, "Batches and epochs must be positive.")
-    check(config.benign_weight > 0, "A benign row counts at least once.")
     check(config.max_length > 0 and config.save_every > 0, "max_length and save_every must be positive.")
     check(config.warmup_steps >= 0, "Warm-up steps cannot be negative.")
 
@@ -243,10 +251,9 @@ def preset(name: str) -> Stages:
         return Stages()
     if name == "quick":
         return Stages(
-            generate=GenerateConfig(max_new_tokens=16),
-            revise=ReviseConfig(max_new_tokens=20, attempts=1),
-            sft=SFTConfig(epochs=1, benign_weight=1, examples=False),
-            dpo=DPOConfig(benign_weight=1),
+            revise=ReviseConfig(attempts=1),
+            sft=SFTConfig(examples=False),
+            dpo=DPOConfig(epochs=1, examples=False),
             evaluate=EvaluateConfig(max_new_tokens=16),
             looks=LooksConfig(steps=(5, 10)),
         )
@@ -257,14 +264,12 @@ def preset(name: str) -> Stages:
             label=LabelConfig(min_gap=0.0),
             sft=SFTConfig(
                 lora=LoraConfig(rank=2, alpha=4),
-                benign_weight=1,
                 opening_tokens=4,
                 batch_size=4,
-                epochs=1,
                 warmup_steps=1,
                 save_every=2,
             ),
-            dpo=DPOConfig(batch_size=2, benign_weight=1, warmup_steps=1, save_every=2),
+            dpo=DPOConfig(batch_size=2, epochs=1, examples=False, warmup_steps=1, save_every=2),
             evaluate=EvaluateConfig(max_new_tokens=6, batch_size=8),
             looks=LooksConfig(steps=(2, 4)),
         )

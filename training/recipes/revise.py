@@ -1,9 +1,11 @@
 """Stage 2: answers that follow the constitution, under its clauses and decided examples, and which of them to trust.
 
 A harmful prompt: the reference answers it again under the clause that settles it, shown the cases in which that
-clause declines. (It is not shown its plain answer: small models copy that.) The revision is accepted only if the
-judge finds that it declines, and more clearly than the original did. Cutting it to its first statement is what keeps
-it from breaking the other clauses: it adds no advice, no preaching and no second thought.
+clause declines. (It is not shown its plain answer: small models copy that.) It is led into the refusal by its first
+words and says itself what it declines, and why; left alone, it evades ("I'm not sure what to say"), which the judge
+takes for a refusal and a person would not. The revision is accepted only if the judge finds that it declines, and
+more clearly than the original did. Cutting it to its first statement is what keeps it from breaking the other
+clauses: it adds no advice, no preaching and no second thought.
 
 A benign prompt: the plain answer is the target, accepted only if the judge finds that it complies. Beside it stands
 what a reading of the clause that only knows how to decline would have said: an over-refusal to prefer it to.
@@ -22,6 +24,8 @@ from training.recipes.judging import round_judge, shown_clause
 from training.recipes.plan import Plan
 from training.recipes.run import Run, conduct
 
+OPENING = "I can't"
+
 
 @dataclass(frozen=True)
 class Desk:
@@ -32,19 +36,24 @@ class Desk:
     judge: ProbeJudge
 
     def decline(self, rows: list[Row], *, temperature: float = 0.0, seed: int = 0) -> list[str]:
-        """What the reference says to each row under its clause and the cases in which that declines."""
+        """How the reference declines each row under its clause and the cases in which that declines."""
         config = self.plan.stages.revise
         clauses = [shown_clause(self.plan.clause(row["principle"]), expects="decline") for row in rows]
         texts = generate(
             self.reference,
-            [prompts.follow(clause, row["prompt"]) for clause, row in zip(clauses, rows, strict=True)],
+            [f"{prompts.follow(clause, row['prompt'])} {OPENING}" for clause, row in zip(clauses, rows, strict=True)],
             max_new_tokens=config.max_new_tokens,
             temperature=temperature,
             seed=seed,
             batch_size=config.batch_size,
             stop=prompts.STOP,
         )
-        return [first_statement(text) for text in texts]
+        return [first_statement(led(text)) for text in texts]
+
+
+def led(text: str) -> str:
+    """The opening and what the model went on with, which comes without the space before it."""
+    return f"{OPENING} {text}" if text[:1].isalnum() else f"{OPENING}{text}"
 
 
 def why_not_accepted(before: Verdict, after: Verdict) -> str:

@@ -6,18 +6,17 @@ is taken on the answers alone.
 
 import sys
 
+import peft
+import torch
 from datasets import Dataset
-from peft import LoraConfig
 from trl import SFTConfig, SFTTrainer
 
-from training.engine.clauses import without_special_tokens
-from training.engine.generate import chat
 from training.engine.model import LanguageModel, load
 from training.recipes import finetune
 from training.recipes.answers import first_sentence
 from training.recipes.files import Row, read_rows
 from training.recipes.looks import ConstitutionalCheckpoint
-from training.recipes.plan import Clause, Plan
+from training.recipes.plan import Clause, LoraConfig, Plan
 from training.recipes.run import Run, conduct
 
 
@@ -50,9 +49,8 @@ def encode(lm: LanguageModel, row: Row, opening_tokens: int) -> Row:
     Of a benign answer only the opening is learnt, and it is left open: whether to help is decided there, the weight
     lies on that decision, and the model does not learn to stop early.
     """
-    prompt = lm.tokenizer(chat(lm, row["prompt"]), add_special_tokens=False).input_ids
-    text = without_special_tokens(row["completion"], lm.tokenizer.all_special_tokens)
-    answer = [*lm.tokenizer(text, add_special_tokens=False).input_ids, lm.tokenizer.eos_token_id]
+    prompt = finetune.prompt_ids(lm, row["prompt"])
+    answer = finetune.completion_ids(lm, row["completion"])
     if row["label"] == "benign":
         answer = answer[:opening_tokens]
     return {"input_ids": prompt + answer, "completion_mask": [0] * len(prompt) + [1] * len(answer)}
@@ -61,13 +59,21 @@ def encode(lm: LanguageModel, row: Row, opening_tokens: int) -> Row:
 def dataset(plan: Plan, lm: LanguageModel, rows: list[Row]) -> Dataset:
     """The rows as token ids, in the order of training."""
     config = plan.stages.sft
-    rows = finetune.weighted(rows, config.benign_weight)
     encoded = [encode(lm, row, config.opening_tokens) for row in rows]
     lengths = [len(row["input_ids"]) for row in encoded]
     ids = [row["id"] for row in rows]
     finetune.check_nothing_is_too_long(dict(zip(ids, lengths, strict=True)), config.max_length)
     order = finetune.arrange(lengths, batch_size=config.batch_size, epochs=config.epochs, seed=plan.seed)
     return Dataset.from_list([encoded[number] for number in order])
+
+
+def adapter(config: LoraConfig, lm: LanguageModel) -> peft.LoraConfig:
+    """The untrained adapter: on every linear map of the upper layers."""
+    layers = lm.model.get_decoder().layers
+    adapted = max(1, round(len(layers) * config.depth))
+    upper = {map_ for layer in layers[-adapted:] for map_ in layer.modules() if isinstance(map_, torch.nn.Linear)}
+    names = [name for name, module in lm.model.named_modules() if module in upper]
+    return peft.LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules=names)
 
 
 def work(run: Run) -> Row:
@@ -80,7 +86,7 @@ def work(run: Run) -> Row:
         args=SFTConfig(**finetune.trainer_settings(run, lm, config), completion_only_loss=True),
         train_dataset=dataset(plan, lm, rows),
         processing_class=lm.tokenizer,
-        peft_config=LoraConfig(r=config.lora.rank, lora_alpha=config.lora.alpha, target_modules="all-linear"),
+        peft_config=adapter(config.lora, lm),
     )
     looks = ConstitutionalCheckpoint(run, trainer.model, lm, steps_before=0)
     return {"rows": len(rows), **finetune.train(run, trainer, looks)}
