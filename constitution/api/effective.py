@@ -13,11 +13,11 @@ from pydantic import Field
 from constitution.api import values
 from constitution.api.frame import entity_tag
 from constitution.api.gate import READER, caller
-from constitution.api.lookups import find_version
-from constitution.api.problems import Problem, missing
+from constitution.api.problems import Problem
+from constitution.api.seeking import seek
 from constitution.api.values import Slug, Words
 from constitution.digests import digest
-from constitution.models import ProfileRevision, Version
+from constitution.models import Version
 from constitution.profiles import law_of
 from constitution.resolution import Held, Law, Resolution, prompt
 from constitution.texts import DIMENSIONS
@@ -78,49 +78,30 @@ def effective_text(request: HttpRequest, slug: Slug, asked: Asked) -> HttpRespon
 
 
 def _answer(request: HttpRequest, slug: str, asked: Question, kind: str) -> HttpResponse:
-    """At most two queries: the profile with what it says, and the version."""
     context = read_context({name: words for name in DIMENSIONS if (words := getattr(asked, name))})
-    revision = _revision(request, asked.profile) if asked.profile else None
-    version = _version(slug, asked.version, revision)
+    version, revision = seek(slug, asked.version, asked.profile, caller(request))
     law = law_of(version, revision)
     found = law.resolve(law.profile.fill(context) if law.profile else context)
     tag = entity_tag(digest([found.digest, slug, version.number, kind, asked.explain]))
-    known = get_conditional_response(request, etag=tag)
-    answer = known or HttpResponse(_body(found, version, kind, asked.explain), content_type=f"{kind}; charset=utf-8")
+    answer = get_conditional_response(request, etag=tag)
+    if answer is None:
+        body = prompt(found).encode() if kind == TEXT else _body(found, slug, version, asked.explain)
+        answer = HttpResponse(body, content_type=f"{kind}; charset=utf-8")
     answer["ETag"] = tag
     return answer
 
 
-def _revision(request: HttpRequest, slug: str) -> ProfileRevision:
-    """What the caller's own profile says now, with what it is pinned to. One query."""
-    rows = ProfileRevision.objects.filter(profile__slug=slug, profile__owner=caller(request))
-    found = rows.select_related("profile__pinned_to__constitution").order_by("-number").first()
-    if found is None:
-        raise missing(f"You have no profile named {slug}. /api/v1/profiles lists yours.")
-    return found
-
-
-def _version(slug: str, name: str, revision: ProfileRevision | None) -> Version:
-    pinned = revision.profile.pinned_to if revision and not name else None
-    version = pinned if pinned and pinned.constitution.slug == slug else find_version(slug, name or "head")
-    if revision and not version.constitution.is_home:
-        raise Problem("refused", f"A profile is a layer on the constitution at home here; {slug} was imported.")
-    return version
-
-
-def _body(found: Resolution, version: Version, kind: str, is_explained: bool) -> bytes:
-    if kind == TEXT:
-        return prompt(found).encode()
-    head = json.dumps(_head(found, version, is_explained), ensure_ascii=False).encode()
+def _body(found: Resolution, slug: str, version: Version, is_explained: bool) -> bytes:
+    head = json.dumps(_head(found, slug, version, is_explained), ensure_ascii=False).encode()
     fragments = _fragments(found.law)
     # Each clause was written out once, when its law was first asked: most of an answer is joined, not made.
     return head[:-1] + b', "clauses": [' + b", ".join([fragments[held.id] for held in found.clauses]) + b"]}"
 
 
-def _head(found: Resolution, version: Version, is_explained: bool) -> dict[str, Any]:
+def _head(found: Resolution, slug: str, version: Version, is_explained: bool) -> dict[str, Any]:
     profile = found.law.profile
     return {
-        "constitution": version.constitution.slug,
+        "constitution": slug,
         "version": version.number,
         "version_digest": version.digest,
         "profile": profile.slug if profile else None,

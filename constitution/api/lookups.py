@@ -38,11 +38,11 @@ def _named(versions: VersionQuerySet, name: str) -> Version | None:
         return rows.newest()
     if name.isdecimal():
         return rows.filter(number=int(name)).first()
-    return rows.as_of(_moment(name))
+    return rows.as_of(moment(name))
 
 
-def _moment(name: str) -> datetime:
-    """The moment that is named, or the last one of the day (UTC)."""
+def moment(name: str) -> datetime:
+    """The moment that is named, or the last one of the day (UTC). Raises Problem where there is no such."""
     try:
         if "T" in name:
             return datetime.fromisoformat(name)

@@ -66,8 +66,8 @@ def _server() -> Iterator[str]:
     port = free_port()
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", SERVE, str(connection.settings_dict["NAME"]), str(port)]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, **quiet)
+    nowhere = subprocess.DEVNULL
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=nowhere, stderr=nowhere)
     try:
         wait_for(lambda: _answers(port), "the API", seconds=30)
         yield f"http://127.0.0.1:{port}"

@@ -9,12 +9,11 @@ from constitution.models import LedgerEntry, Profile, User, Version
 from tests import factories
 from tests.constitution.test_api import ROOT, client_of, get, ids, publish_after
 
-ACME = {
+WARD: dict[str, Any] = {"principle": "A-01", "tier": 2, "title": "Name the ward", "text": "Say which ward can help."}
+ACME: dict[str, Any] = {
     "slug": "acme",
     "name": "Acme Clinics",
-    "clauses": [
-        {"principle": "A-01", "tier": 2, "title": "Name the ward", "text": "Say which ward can help.", "scope": {}}
-    ],
+    "clauses": [WARD],
     "context": {"region": ["FR"], "industry": ["healthcare"]},
 }
 
@@ -47,14 +46,14 @@ def test_create_gives_a_place_and_a_tag(api: Client, acme: Any) -> None:
 
 def test_effective_adds_a_profile_and_its_context(api: Client, acme: Any, django_assert_num_queries: Any) -> None:
     get(api, "/constitutions/home/effective?profile=acme")
-    with django_assert_num_queries(3):  # the token, the profile, the head
+    with django_assert_num_queries(2):  # the token with its rate; the head and the profile
         told = get(api, "/constitutions/home/effective?profile=acme&region=DE")
     assert ids(told) == ["U-02", "H-02", "G-01", "acme/A-01", "T-03"]
     assert told["context"] == {"region": ["DE"], "industry": ["healthcare"]}
 
 
 def test_profile_that_touches_the_universal_is_refused_in_sentences(api: Client) -> None:
-    clause = {**ACME["clauses"][0], "tier": 1}  # type: ignore[dict-item]
+    clause = {**WARD, "tier": 1}
     problem = send(api.post, "/profiles", {**ACME, "clauses": [clause]}, 400).json()
     assert problem["type"] == "/api/#refused"
     assert problem["reasons"] == ["A-01: a profile cannot add a universal clause. Make it tier 2 or 3."]
@@ -120,7 +119,7 @@ def test_bad_body_is_a_problem(api: Client, body: bytes, kind: str, status: int)
 
 
 def test_hidden_character_is_named_with_its_place(api: Client) -> None:
-    clause = {**ACME["clauses"][0], "text": "Say \u202e nothing."}  # type: ignore[dict-item]
+    clause = {**WARD, "text": "Say \u202e nothing."}
     problem = send(api.post, "/profiles", {**ACME, "clauses": [clause]}, 422).json()
     assert problem["invalid"] == [
         {"place": "body → clauses → 1 → text", "reason": "contains the hidden character U+202E; remove it"}
