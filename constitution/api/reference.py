@@ -26,12 +26,17 @@ def openapi(request: HttpRequest) -> JsonResponse:  # noqa: ARG001
 def show(request: HttpRequest) -> HttpResponse:
     found = document()
     context = {
-        "description": found["info"]["description"],
+        "description": _plain(found["info"]["description"]),
         "groups": _groups(found),
         "shapes": [_shape(name, schema) for name, schema in sorted(found["components"]["schemas"].items())],
-        "problems": [{"name": name, **kind._asdict()} for name, kind in KINDS.items()],
+        "problems": [{"name": name, **kind._asdict(), "remedy": _plain(kind.remedy)} for name, kind in KINDS.items()],
     }
     return render(request, "constitution/api_page.html", context)
+
+
+def _plain(text: str) -> str:
+    """A text without the marks that code has in the document, which is read as Markdown elsewhere."""
+    return text.replace("`", "")
 
 
 def _groups(found: dict[str, Any]) -> list[dict[str, Any]]:
@@ -50,7 +55,7 @@ def _call(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
         "id": operation["operationId"],
         "method": method.upper(),
         "path": path,
-        "description": operation["description"],
+        "description": _plain(operation["description"]),
         "needs": _need(method) if "security" in operation else "",
         "parameters": [_parameter(each) for each in operation["parameters"]],
         "body": _type(body) if body else None,
@@ -72,7 +77,7 @@ def _parameter(each: dict[str, Any]) -> dict[str, Any]:
         "type": _type(each["schema"]),
         "is_required": each["required"],
         "default": "" if default in (None, "", []) else str(default).lower(),
-        "description": each.get("description", ""),
+        "description": _plain(each.get("description", "")),
     }
 
 
@@ -88,11 +93,11 @@ def _shape(name: str, schema: dict[str, Any]) -> dict[str, Any]:
             "name": field,
             "type": _type(each),
             "is_required": field in required,
-            "description": each.get("description", ""),
+            "description": _plain(each.get("description", "")),
         }
         for field, each in schema.get("properties", {}).items()
     ]
-    return {"name": name, "description": schema.get("description", ""), "fields": fields}
+    return {"name": name, "description": _plain(schema.get("description", "")), "fields": fields}
 
 
 def _type(schema: dict[str, Any]) -> str:
