@@ -16,6 +16,7 @@ from constitution.forms import Draft, ProfileForm
 from constitution.models import Profile, Version
 from constitution.people import PersonRequest
 from constitution.profile_texts import ProfileRefused, ProfileText
+from constitution.profiles import create
 from constitution.texts import DIMENSIONS
 from constitution.views.profiles import differences, find
 
@@ -47,7 +48,7 @@ def new(request: PersonRequest) -> HttpResponse:
     if request.method != "POST":
         return _page(request, None, Attempt(ProfileForm.blank()))
     return _take(
-        request, None, lambda content: profiles.create(content=content, by=request.user), ProfileForm.read(request.POST)
+        request, None, lambda content: create(content=content, by=request.user), ProfileForm.read(request.POST)
     )
 
 
