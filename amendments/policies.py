@@ -66,6 +66,12 @@ def check_can_withdraw(amendment: Amendment, by: User) -> None:
         raise AlreadyDecided(amendment)
 
 
+def check_may_propose(by: User) -> None:
+    """Reviewers, the board and researchers propose; who only operates or oversees does not write the law."""
+    if not by.has_role(Role.REVIEWER, Role.BOARD, Role.RESEARCHER):
+        raise RoleMissing("Reviewers, board members and researchers propose. An operator can give you such a role.")
+
+
 def check_may_propose_on(tier: int, *, is_machine: bool) -> None:
     """Machines never propose on a universal clause; a person may."""
     if is_machine and tier == Tier.UNIVERSAL:

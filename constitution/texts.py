@@ -46,9 +46,11 @@ Scope = dict[Dimension, tuple[Line, ...]]
 def sentences(error: ValidationError) -> str:
     """What is wrong, one line for each place; items are counted from 1, as a person would."""
     lines = []
-    for found in error.errors(include_url=False):
+    errors = error.errors(include_url=False)
+    for found in [each for each in errors if each["loc"]] or errors:  # of a list, what is wrong inside is enough
         place = " → ".join(str(part + 1) if isinstance(part, int) else str(part) for part in found["loc"])
-        reason = str(found.get("ctx", {}).get("error", found["msg"]))
+        is_empty = found["type"] in ("too_short", "string_too_short")
+        reason = "is empty; fill it in" if is_empty else str(found.get("ctx", {}).get("error", found["msg"]))
         lines.append(f"{place}: {reason}" if place else reason)
     return "\n".join(lines)
 

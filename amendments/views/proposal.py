@@ -59,6 +59,7 @@ def page(request: PersonRequest, pk: int, attempt: Attempt) -> HttpResponse:
         "outdated": view.outdated(),
         "decided": view.decided(),
         **_decision(request, amendment, view, attempt),
+        "may_withdraw": amendment.author_id == request.user.pk and amendment.is_undecided,
         **_neighbours(amendment),
     }
     return render_page(request, TEMPLATE, context, partials=PARTIALS, status=attempt.status)

@@ -74,10 +74,10 @@ def test_several_operations_on_one_clause_all_name_the_base() -> None:
         ([op("add_example", "G-01", example=LAW["G-01"].examples[0])], "has decided that request already"),
         ([op("repeal", "G-01"), op("revise", "G-01", text="Help.")], "taken out by an earlier step"),
         ([op("merge", "G-01", text="x", absorbs=[{"principle": "G-01", "before": LAW["G-01"].digest}])], "into itself"),
-        ([op("merge", "G-01", text="x", absorbs=[])], "absorbs"),
+        ([op("merge", "G-01", text="x", absorbs=[])], "absorbs: is empty"),
         ([{"op": "repeal", "principle": "T-99", "before": "0" * 64}], "T-99 is no longer part"),
         ([op("rewrite", "G-01")], "rewrite"),
-        ([], "at least 1 item"),
+        ([], "is empty"),
     ],
 )
 def test_operations_that_make_no_sense_are_refused(operations: list[dict[str, object]], sentence: str) -> None:

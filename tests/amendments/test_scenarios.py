@@ -156,7 +156,6 @@ def test_seed_constitution_is_exported_as_the_same_bytes(db: None, capsys: pytes
     assert capsys.readouterr().out == seed.read_text(encoding="utf-8")
 
 
-
 def test_import_of_a_context_that_does_not_exist_names_what_was_meant(db: None, tmp_path: Path) -> None:
     rows = [{"prompt": f"Is it {name}?", "context": {"industry": name}} for name in ("heathcare", "Healthcare")]
 

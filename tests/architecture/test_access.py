@@ -82,6 +82,8 @@ ACCESS = {
     "amendments:amendment-accept": DECIDE,
     "amendments:amendment-edit": DECIDE,
     "amendments:amendment-reject": DECIDE,
+    "amendments:amendment-withdraw": Access(method="post", accepted=(302,), kwargs=("pk",)),  # says why not
+    "amendments:propose": Access(kwargs=("principle",)),
     "constitution:head": READ,
     "constitution:version-detail": Access(kwargs=("number",)),
     "constitution:version-prompt": Access(kwargs=("number",)),
