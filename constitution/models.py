@@ -167,7 +167,7 @@ class VersionQuerySet(models.QuerySet["Version"]):
 
     def as_of(self, moment: datetime) -> "Version | None":
         """The newest that was published at `moment`; None before the first."""
-        return self.filter(published_at__lte=moment).newest()
+        return self.filter(published_at__lte=moment).order_by("-published_at", "-number").first()
 
     def texts(self) -> dict[int, list[ClauseText]]:
         """By key of the version, its clauses as values in the order of the document. One query."""
@@ -202,7 +202,10 @@ class Version(models.Model):
                 name="version_history_is_linear",
             ),
         ]
-        indexes = [models.Index(fields=["constitution", "published_at"], name="version_as_of")]
+        indexes = [
+            models.Index(fields=["constitution", "published_at"], name="version_as_of"),
+            models.Index(fields=["digest"], name="version_by_digest", opclasses=["varchar_pattern_ops"]),
+        ]
         triggers = immutable(
             pgtrigger.Trigger(
                 # One root, one child each, no holes, and time never runs backwards.

@@ -44,7 +44,7 @@ def system_prompt(request: HttpRequest, number: int, slug: str = "") -> HttpResp
 def _page(request: HttpRequest, version: Version, *, head_number: int) -> HttpResponse:
     constitution, number = version.constitution, version.number
     asked = contexts.read(request.GET)
-    cards = _cards(version, asked)
+    cards = _cards(version, asked, is_in_force=constitution.is_home and number == head_number)
     query = contexts.address(asked.context)
     context = {
         "version": version,
@@ -69,8 +69,11 @@ def _page(request: HttpRequest, version: Version, *, head_number: int) -> HttpRe
     return render(request, "constitution/version_page.html", context, status=asked.status)
 
 
-def _cards(version: Version, asked: contexts.Asked) -> list[dict[str, Any]]:
-    """A card for each clause, in the order of the document; without a context none says whether it holds."""
+def _cards(version: Version, asked: contexts.Asked, *, is_in_force: bool) -> list[dict[str, Any]]:
+    """A card for each clause, in the order of the document; without a context none says whether it holds.
+
+    Only the law in force here is open to proposals.
+    """
     since = dict(version.version_clauses.values_list("principle", "since"))
     rulings = profiles.law_of(version).resolve(asked.context).explain()
     here = {ruling.id for ruling in rulings}
@@ -80,6 +83,7 @@ def _cards(version: Version, asked: contexts.Asked) -> list[dict[str, Any]]:
             "since": since[ruling.id],
             "since_url": documents.url(version.constitution, "version-detail", number=since[ruling.id]),
             "life_url": documents.url(version.constitution, "clause-life", principle=ruling.id),
+            "is_open_to_proposals": is_in_force,
         }
         for ruling in rulings
     ]
