@@ -82,7 +82,7 @@ TEMPLATES = [
 DATABASES = {"default": env.database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# A profile's form has one field for each thing a clause says: some thousands of fields are a large profile, not an attack.
+# A profile has one field for each thing that a clause says: some thousands of them are a large one, not an attack.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 
 LANGUAGE_CODE = "en-gb"
