@@ -169,7 +169,7 @@ class DPOConfig:
     """
 
     beta: float = 0.1
-    sft_weight: float = 0.02
+    sft_weight: float = 0.07
     learning_rate: float = 5e-4
     batch_size: int = 8
     epochs: int = 2
