@@ -1,10 +1,8 @@
 """Two people at once, on two real connections: one outcome, nobody's text lost, one ledger entry each."""
 
 from collections.abc import Callable
-from threading import Barrier, Thread
 
 import pytest
-from django.db import connection
 
 from amendments import actions, states
 from amendments.models import AcceptanceRule, Amendment, Revision
@@ -12,6 +10,7 @@ from constitution import ledger
 from constitution.errors import Refused
 from constitution.models import LedgerEntry, User, Version
 from tests.amendments.conftest import Propose
+from tests.races import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 REPEATS = 8
@@ -21,29 +20,6 @@ REPEATS = 8
 def one_reviewer_decides(transactional_db: None) -> None:
     for tier in (2, 3):
         AcceptanceRule.objects.create(tier=tier, reviewers=1)
-
-
-def at_once(*tries: Callable[[], object]) -> list[object]:
-    """Start all together, each on its own connection; what each returned, or the refusal that it met."""
-    barrier = Barrier(len(tries))
-    results: list[object] = [None] * len(tries)
-
-    def run(place: int) -> None:
-        barrier.wait()
-        try:
-            results[place] = tries[place]()
-        except Refused as refused:
-            results[place] = refused
-        finally:
-            connection.close()
-
-    threads = [Thread(target=run, args=(place,)) for place in range(len(tries))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-        assert not thread.is_alive(), "they wait for each other"
-    return results
 
 
 def _count(action: str) -> int:

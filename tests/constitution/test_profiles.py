@@ -1,10 +1,8 @@
 """Profiles: who may write one, what it may not say, what moves under it, and two people at once."""
 
 from collections.abc import Callable
-from threading import Barrier, Thread
 
 import pytest
-from django.db import connection
 
 from constitution import ledger, profiles
 from constitution.actions import publish
@@ -13,6 +11,7 @@ from constitution.models import LedgerEntry, Profile, ProfileRevision, Role, Use
 from constitution.profile_texts import ProfileRefused, ProfileText
 from constitution.texts import ClauseText
 from tests.factories import make_clause, make_example, make_user, small_constitution
+from tests.races import at_once
 
 UNIVERSAL = "U-02"
 
@@ -256,29 +255,6 @@ def test_hostile_text_is_kept_as_it_was_written(base: Version, researcher: User)
     assert profiles.text_of(profiles.newest_revision(profile)).name == name
 
 
-def _at_once(*tries: Callable[[], object]) -> list[object]:
-    """Start all together, each on its own connection; what each returned, or the refusal that it met."""
-    barrier = Barrier(len(tries))
-    results: list[object] = [None] * len(tries)
-
-    def run(place: int) -> None:
-        barrier.wait()
-        try:
-            results[place] = tries[place]()
-        except Refused as refused:
-            results[place] = refused
-        finally:
-            connection.close()
-
-    threads = [Thread(target=run, args=(place,)) for place in range(len(tries))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-        assert not thread.is_alive(), "they wait for each other"
-    return results
-
-
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("attempt", range(8))
 def test_revise_and_revise_have_one_outcome(constitution: Version, attempt: int) -> None:
@@ -289,7 +265,7 @@ def test_revise_and_revise_have_one_outcome(constitution: Version, attempt: int)
     def revise(by: User) -> Callable[[], object]:
         return lambda: profiles.revise(profile=profile, content=content(name=f"By {by}"), by=by, seen_digest=seen)
 
-    results = _at_once(revise(owner), revise(operator))
+    results = at_once(revise(owner), revise(operator))
 
     (kept,) = [result for result in results if isinstance(result, ProfileRevision)]
     (refused,) = [result for result in results if isinstance(result, Refused)]
@@ -306,7 +282,7 @@ def test_create_and_create_of_one_name_make_one(constitution: Version, attempt: 
     people = [make_user("rosa", Role.RESEARCHER), make_user("otto", Role.OPERATOR)]
     create = [lambda by=by: profiles.create(content=content(), by=by) for by in people]
 
-    results = _at_once(*create)
+    results = at_once(*create)
 
     assert sum(isinstance(result, Refused) for result in results) == 1
     assert (Profile.objects.count(), ProfileRevision.objects.count()) == (1, 1)
