@@ -25,7 +25,7 @@ from config.live import publish as announce
 from constitution import actions as law
 from constitution import ledger
 from constitution.errors import Refused
-from constitution.models import User, Version
+from constitution.models import Principle, User, Version
 
 
 @transaction.atomic
@@ -53,6 +53,8 @@ def propose(
             return filed
     tier = _check_change(base, operations)
     policies.check_may_propose_on(tier, is_machine=producer is not None)
+    # One that is to be added has its id from here on; ids are never given twice.
+    Principle.objects.bulk_create([Principle(id=operations[0].principle)], ignore_conflicts=True)
     amendment = Amendment.objects.create(
         base=base,
         principle_id=operations[0].principle,

@@ -1,5 +1,6 @@
 """One proposal: the change, why, the evidence, who made it, what is needed, and the way to decide."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -145,7 +146,10 @@ class Standing:
         is_same = now is not None and self.clause is not None and now.digest == self.clause.digest
         intro = f"It was written against {amendment.base}; version {head.number} is in force now."
         unchanged = f"{amendment.principle_id} still says the same there, so it can be accepted as it is."
-        moved = f"{amendment.principle_id} says something else there, so it cannot be accepted any more."
+        what_now = (
+            "edit the text to settle that." if amendment.is_undecided else "it could not have been accepted any more."
+        )
+        moved = f"{amendment.principle_id} says something else there: {what_now}"
         return {
             "sentence": f"{intro} {unchanged if is_same else moved}",
             "head_number": head.number,
@@ -241,9 +245,10 @@ def _review(review: Review) -> dict[str, Any]:
 
 def _decision(request: PersonRequest, amendment: Amendment, view: Standing, attempt: Attempt) -> dict[str, Any]:
     draft = _draft(request, amendment)
-    refusal = _refusal(amendment, request.user)
+    refusal = _refusal(policies.check_can_review, amendment, request.user)
+    accept_refusal = _refusal(policies.check_can_accept, amendment, request.user)
     return {
-        "refusals": {"accept": refusal, "edit": refusal, "reject": refusal},
+        "refusals": {"accept": accept_refusal, "edit": refusal, "reject": refusal},
         "error": attempt.error,
         "clash": _clash(view, attempt),
         "edit_open": attempt.action == "edit" or draft is not None,
@@ -267,10 +272,10 @@ def _draft(request: PersonRequest, amendment: Amendment) -> str | None:
     return text
 
 
-def _refusal(amendment: Amendment, user: User) -> str:
+def _refusal(check: Callable[[Amendment, User], None], amendment: Amendment, user: User) -> str:
     """The sentence on a disabled button: the same function that guards the action says it."""
     try:
-        policies.check_can_review(amendment, user)
+        check(amendment, user)
     except Refused as refused:
         return str(refused)
     return ""

@@ -97,7 +97,7 @@ def _row(amendment: Amendment) -> dict[str, Any]:
     return {
         "pk": amendment.pk,
         "principle": amendment.principle_id,
-        "title": amendment.title,  # type: ignore[attr-defined]  # annotated in _rows
+        "title": amendment.title or "A new clause",  # type: ignore[attr-defined]  # annotated in _rows
         "tier": amendment.tier,
         "kind_label": kind_label(amendment),
         "reason": amendment.priority_reason,

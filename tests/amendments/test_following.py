@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from amendments import actions, states
 from amendments.errors import AlreadyDecided, ContentMoved
@@ -114,6 +115,29 @@ def test_amendment_of_several_clauses_follows_each_of_them(reviewer: User, other
 
     waiting.refresh_from_db()
     assert waiting.state == states.NEEDS_REBASE
+
+
+@pytest.mark.django_db(transaction=True)
+def test_amendment_that_adds_a_clause_is_kept_and_shown(reviewer: User, other_reviewer: User, client: Client) -> None:
+    clause = make_clause("T-09", 3, "Say how sure you are.")
+    proposal = file(other_reviewer, {"op": "add", "principle": "T-09", "clause": clause.model_dump()})
+
+    client.force_login(reviewer)
+
+    assert "A new clause" in client.get("/").content.decode()
+    assert "Say how sure you are." in client.get(proposal.get_absolute_url()).content.decode()
+
+
+def test_page_of_a_clash_says_what_to_do(reviewer: User, other_reviewer: User, client: Client) -> None:
+    waiting = file(other_reviewer, revise("Give general facts about medication. Leave any dose to a doctor."))
+    accept(file(other_reviewer, revise(ALL_DOSES)), reviewer)
+
+    client.force_login(reviewer)
+    page = client.get(waiting.get_absolute_url())
+
+    assert "Edit the text to settle that" in page.context["refusals"]["accept"]
+    assert page.context["refusals"]["edit"] == ""
+    assert "edit the text to settle that" in page.context["outdated"]["sentence"]
 
 
 def test_two_amendments_that_add_the_same_id_do_not_both_pass(reviewer: User, other_reviewer: User) -> None:
