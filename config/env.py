@@ -32,13 +32,17 @@ def database() -> dict[str, Any]:
     """The default database: `DATABASE_URL`, or the embedded server, which starts on first connection."""
     # Web threads and workers live long, so each keeps its connection; a dead one is noticed before use.
     lasting = {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
+    # Planning takes most of what a short statement takes: one that comes again is planned once for a connection.
+    planned_once = {"server_side_binding": True, "prepare_threshold": 3}
     if "DATABASE_URL" in ENV.ENVIRON:
-        return {**ENV.db_url("DATABASE_URL"), **lasting}
+        given: dict[str, Any] = ENV.db_url("DATABASE_URL")
+        return {**given, "OPTIONS": planned_once | given.get("OPTIONS", {}), **lasting}
     return {
         "ENGINE": "config.postgresql",
         "NAME": postgres.DATABASE,
         "USER": postgres.SUPERUSER,
         "HOST": str(postgres.socket_folder(VAR)),
+        "OPTIONS": planned_once,
         **lasting,
     }
 

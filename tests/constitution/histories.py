@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-import pgtrigger
-
 from amendments.actions import accept, propose
 from amendments.models import Amendment, Cluster, EdgeCase, Label, Producer, Scenario, Signal
 from amendments.operations import Revise
@@ -12,6 +10,7 @@ from constitution.actions import found, publish
 from constitution.models import Constitution, User, Version
 from constitution.texts import ClauseText
 from tests.factories import make_clause, make_producer
+from tests.strictness import triggers_off
 from training.models import Arm, Evaluation, Round
 from training.states import DONE
 
@@ -93,7 +92,7 @@ def measure(
     version: Version, rate: int, *, of: int = 100, spread: float = 0.05, name: str = "harmful_answered"
 ) -> Round:
     """A finished round on `version` whose model has `rate` of `of`; its interval is `spread` to both sides."""
-    with pgtrigger.ignore("training.Round:born_initial"):
+    with triggers_off():
         found_round = Round.objects.create(
             version=version, state=DONE, seed=1, plan={}, data_digest="d" * 64, result={"measured": True}
         )
