@@ -125,8 +125,14 @@ def test_version_page_of_an_imported_constitution_has_its_own_addresses(
     reader: Client, constitution: Version, operator: User
 ) -> None:
     imported = found(slug="other", title="Another", by=operator)
-    clause = make_clause("avoid_harm", 1, "Avoid harm.")
-    publish(base=None, clauses=[clause], title="Another", summary="", by=operator, constitution=imported)
+    clauses = [
+        make_clause("avoid_harm", 1, "Avoid harm."),
+        make_clause("be_kind", 3, "Be kind."),
+        make_clause("keep_secrets", 1, "Keep secrets."),
+    ]
+    publish(base=None, clauses=clauses, title="Another", summary="", by=operator, constitution=imported)
     page = reader.get("/constitutions/other/versions/1/")
+    groups = [(group["tier"], [row["id"] for row in group["clauses"]]) for group in page.context["tiers"]]
+    assert groups == [(1, ["avoid_harm", "keep_secrets"]), (3, ["be_kind"])]
     assert page.context["proofs_url"] == "/constitutions/other/versions/1/proofs/"
     assert reader.get(page.context["prompt_url"]).status_code == 200
