@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 
 from amendments.models import Label, Scenario
 from constitution.digests import digest
+from constitution.models import Tier
 from constitution.texts import ClauseText
 from training.errors import TooLittleData
 from training.recipes.plan import Clause, Example, Plan, Prompt, normalise, preset
@@ -18,14 +19,15 @@ Device = Literal["auto", "cpu", "cuda"]
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """The most prompts of each label that a round trains on, watches and measures with."""
+    """The most prompts of each label that a round trains on, watches and measures with, and of ordinary requests."""
 
     train: int
+    ordinary: int
     looks: int
     held_out: int
 
 
-SIZES = {"tiny": Sizes(6, 2, 4), "quick": Sizes(40, 12, 40), "cpu": Sizes(200, 12, 100)}
+SIZES = {"tiny": Sizes(6, 2, 2, 4), "quick": Sizes(40, 20, 12, 40), "cpu": Sizes(200, 250, 12, 100)}
 
 
 def freeze(
@@ -46,12 +48,16 @@ def freeze(
     stages, sizes = preset(preset_name), SIZES[preset_name]
     rows = _in_random_order(scenarios, random.Random(seed))  # noqa: S311  for a reproducible order
     known = {text.principle for text in texts}
+    styles = {text.principle for text in texts if text.tier == Tier.STYLE}
+    ordinary = [row for row in rows if _is_ordinary(row, styles)]
+    rows = [row for row in rows if not _is_ordinary(row, styles)]
     seen = {normalise(example.request) for text in texts for example in text.examples}
     groups = {
         "held_out": _take([row for row in rows if row.held_out], sizes.held_out, seen),
         "looks": _take([row for row in rows if not row.held_out], sizes.looks, seen),
         "train": _take([row for row in rows if not row.held_out and row.settled_by in known], sizes.train, seen),
     }
+    groups["train"] += _take([row for row in ordinary if not row.held_out], sizes.ordinary, seen)
     for name, group in groups.items():
         if {prompt.label for prompt in group} != {"harmful", "benign"}:
             raise TooLittleData(f"A round needs harmful and benign scenarios for “{name}”; import some.")
@@ -91,6 +97,14 @@ def _in_random_order(scenarios: Iterable[Scenario], chance: random.Random) -> li
     pairs = [list(rows) for _, rows in groupby(labelled, key=lambda row: row.pair or row.digest)]
     chance.shuffle(pairs)
     return [row for pair in pairs for row in pair]
+
+
+def _is_ordinary(row: Scenario, styles: set[str]) -> bool:
+    """A harmless request without a twin that a clause of style settles: how to help, as nobody asks whether.
+
+    Rounds learn from them what a plain answer reads like. They measure nothing: every model helps with them.
+    """
+    return row.label == Label.BENIGN and not row.pair and row.settled_by in styles
 
 
 def _take(rows: Iterable[Scenario], most: int, seen: set[str]) -> tuple[Prompt, ...]:

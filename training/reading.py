@@ -18,13 +18,14 @@ TIER_WEIGHTS = {1: 3.0, 2: 2.0, 3: 1.0}
 def choose(scenarios: Iterable[Scenario], *, seed: int, most: int) -> list[Scenario]:
     """Up to `most` scenarios: a tenth drawn from all, for an unbiased view, the others harmless ones first.
 
-    Harmless requests show over-refusal, and where a clause of tier 2 or 3 should settle them, a machine may propose.
+    Harmless requests show over-refusal, and where a clause of tier 2 should settle them, a machine may propose. Those
+    that a clause of style settles show little: nobody asks whether to help with them.
     """
     chance = random.Random(seed)  # noqa: S311 - a reproducible order
     rows = sorted(scenarios, key=lambda row: row.digest)
     chance.shuffle(rows)
     drawn = rows[: max(1, round(most * RANDOM_SHARE))]
-    rest = sorted(rows[len(drawn) :], key=lambda row: (row.label != Label.BENIGN, row.settled_by[:1] == "U"))
+    rest = sorted(rows[len(drawn) :], key=lambda row: (row.label != Label.BENIGN, row.settled_by[:1] in ("U", "T")))
     return [*drawn, *rest[: most - len(drawn)]]
 
 

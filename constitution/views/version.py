@@ -59,7 +59,9 @@ def _page(request: HttpRequest, version: Version, *, head_number: int) -> HttpRe
         "proofs_url": documents.url(constitution, "proofs", number=number),
         "prompt_url": documents.url(constitution, "version-prompt", number=number) + query,
         # An imported document keeps its own order; within a tier it is kept here too.
-        "tiers": [{"tier": tier, "clauses": list(group)} for tier, group in groupby(sorted(cards, key=_tier_of), _tier_of)],
+        "tiers": [
+            {"tier": tier, "clauses": list(group)} for tier, group in groupby(sorted(cards, key=_tier_of), _tier_of)
+        ],
         "context_fields": contexts.fields(asked),
         "context_chosen": bool(asked.context),
         "context_wrong": bool(asked.wrong),

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from amendments.models import AcceptanceRule, Scenario
 from amendments.rules import set_rule
-from amendments.scenarios import import_twins
+from amendments.scenarios import import_file, import_twins
 from constitution.actions import publish
 from constitution.files import read
 from constitution.models import Role, Tier, User, Version
@@ -15,6 +15,7 @@ from constitution.people import register
 APPS = Path(__file__).resolve().parents[3]
 CONSTITUTION = APPS / "constitution" / "seed" / "constitution.yaml"
 SCENARIOS = APPS / "amendments" / "seed" / "scenarios.yaml"
+ORDINARY = APPS / "amendments" / "seed" / "ordinary.jsonl"
 
 
 class Command(BaseCommand):
@@ -32,6 +33,10 @@ class Command(BaseCommand):
             self.stdout.write(f"Published version 1: {len(content.clauses)} clauses.")
         if not Scenario.objects.exists():
             self.stdout.write(f"Added {import_twins(SCENARIOS, by='seed').accepted} scenarios.")
+        # Installations that have the scenarios from before the ordinary requests came get these as well.
+        if Scenario.objects.filter(source=SCENARIOS.name).exists():
+            if added := import_file(ORDINARY, by="seed").accepted:
+                self.stdout.write(f"Added {added} ordinary requests.")
         if not AcceptanceRule.objects.exists():
             self._ask_one_reviewer(admin)
 
