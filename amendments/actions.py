@@ -26,6 +26,7 @@ from constitution import actions as law
 from constitution import ledger
 from constitution.errors import Refused
 from constitution.models import Principle, User, Version
+from constitution.texts import ClauseText
 
 
 @transaction.atomic
@@ -51,7 +52,7 @@ def propose(
         Producer.objects.select_for_update().get(pk=producer.pk)
         if filed := Amendment.objects.filter(cluster=cluster, producer=producer).first():
             return filed
-    tier = _check_change(base, operations)
+    tier, reach = _check_change(base, operations)
     policies.check_may_propose_on(tier, is_machine=producer is not None)
     # One that is to be added has its id from here on; ids are never given twice.
     Principle.objects.bulk_create([Principle(id=operations[0].principle)], ignore_conflicts=True)
@@ -59,7 +60,8 @@ def propose(
         base=base,
         principle_id=operations[0].principle,
         tier=tier,
-        **_reach(operations),
+        **reach,
+        signal=cluster.signal if cluster else "",
         cluster=cluster,
         producer=producer,
         author=by if isinstance(by, User) else None,
@@ -263,29 +265,41 @@ def _restated(row: Amendment, text: str) -> Operations:
 
 def _change_content(row: Amendment, operations: Operations, *, author: User | None, note: str) -> None:
     """Give `row` other operations, against its base: a new digest, on which nobody has voted yet."""
-    row.tier = _check_change(row.base, operations)
+    row.tier, reach = _check_change(row.base, operations)
     if row.state != states.OPEN:
         _move(row, states.OPEN)
     row.digest = content_digest(operations)
-    row.touches, row.kinds = _reach(operations).values()
-    row.save(update_fields=["state", "digest", "base", "tier", "touches", "kinds"])
+    for name, value in reach.items():
+        setattr(row, name, value)
+    row.save(update_fields=["state", "digest", "base", "tier", *reach])
     _write_revision(row, operations, author=author, note=note)
     announce(f"amendment:{row.pk}")
 
 
-def _reach(operations: Operations) -> dict[str, list[str]]:
-    """The fields that say what an amendment touches and does."""
-    touches = {principle for operation in operations for principle in operation.touches}
-    return {"touches": sorted(touches), "kinds": sorted({operation.op for operation in operations})}
+def _check_change(base: Version, operations: Operations) -> tuple[int, dict[str, Any]]:
+    """The highest tier that the operations touch, and the fields that say what they reach.
 
-
-def _check_change(base: Version, operations: Operations) -> int:
-    """The highest tier that the operations touch; raises where they do not fit `base` or change nothing."""
+    Raises where they do not fit `base` or change nothing.
+    """
     before = base.texts()
     after = apply(operations, before)
     if after == before:
         raise NothingToChange("That is what the constitution says already; change the text or reject the proposal.")
-    return highest_tier(before, after)
+    return highest_tier(before, after), _reach(operations, [*before, *after])
+
+
+def _reach(operations: Operations, clauses: Sequence[ClauseText]) -> dict[str, Any]:
+    """The fields that a queue is filtered and searched by. `clauses` are those before and after."""
+    touches = {principle for operation in operations for principle in operation.touches}
+    touched = [clause for clause in clauses if clause.principle in touches]
+    places = {f"{name}:{value}" for clause in touched for name, values in clause.scope.items() for value in values}
+    words = dict.fromkeys(part for clause in touched for part in (clause.principle, clause.title, clause.text))
+    return {
+        "touches": sorted(touches),
+        "kinds": sorted({operation.op for operation in operations}),
+        "scopes": sorted(places),
+        "words": " ".join(words),
+    }
 
 
 def _write_revision(row: Amendment, operations: Operations, *, author: User | None, note: str) -> None:

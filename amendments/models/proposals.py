@@ -1,121 +1,21 @@
-"""How people change the law: what was found, what is proposed, who said what, and what was decided.
+"""What is proposed and what people said of it.
 
-EdgeCase, Producer and Revision are immutable. Scenario, Cluster, Amendment, Review and AcceptanceRule are mutable.
+Revision is immutable. Amendment, Review and AcceptanceRule are mutable.
 """
 
 import pgtrigger
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
+from django.utils import timezone
 
 from amendments import states
+from amendments.models.cases import Cluster, Producer, Signal
 from amendments.operations import Operations, read_operations
 from constitution.models import Principle, Tier, User, Version, immutable
-
-
-class Label(models.TextChoices):
-    HARMFUL = "harmful", "Harmful"
-    BENIGN = "benign", "Benign"
-    UNKNOWN = "unknown", "Not labelled"
-
-
-class Signal(models.TextChoices):
-    OVER_REFUSAL = "over-refusal", "Over-refusal"
-    CONFLICT = "conflict", "Conflict"
-
-
-class Scenario(models.Model):
-    """A request that the model is asked, with what people know of it. Mutable (an import may add a label)."""
-
-    digest = models.CharField(max_length=64, unique=True)
-    prompt = models.TextField()
-    label = models.CharField(max_length=10, choices=Label.choices, default=Label.UNKNOWN)
-    pair = models.CharField(max_length=60, blank=True, help_text="Contrast twins share it.")
-    settled_by = models.CharField(max_length=80, blank=True, help_text="The principle that should settle it.")
-    context = models.JSONField(default=dict, blank=True)
-    held_out = models.BooleanField(default=False, help_text="Nothing trains or proposes on it.")
-    source = models.CharField(max_length=200)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        indexes = [models.Index(fields=["held_out", "label", "id"], name="scenario_by_split")]
-
-    def __str__(self) -> str:
-        return self.prompt[:80]
-
-
-class Producer(models.Model):
-    """Who wrote a machine's proposal: model, checkpoint and prompts, by digest. Immutable."""
-
-    model = models.CharField(max_length=200)
-    checkpoint = models.CharField(max_length=64)
-    prompts = models.CharField(max_length=64)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["model", "checkpoint", "prompts"], name="producer_once"),
-        ]
-        triggers = immutable()
-
-    def __str__(self) -> str:
-        return f"{self.model} · {self.checkpoint[:8]}"
-
-
-class Cluster(models.Model):
-    """Edge cases of one cause: so far, one signal under one principle of one version. Mutable (it grows)."""
-
-    version = models.ForeignKey(Version, on_delete=models.PROTECT, related_name="clusters")
-    principle = models.ForeignKey(Principle, on_delete=models.PROTECT, related_name="clusters")
-    signal = models.CharField(max_length=20, choices=Signal.choices)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["version", "principle", "signal"], name="cluster_once"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.get_signal_display()} under {self.principle_id}"
-
-
-class EdgeCase(models.Model):
-    """A scenario and a response on which the constitution does not settle what is right. Immutable."""
-
-    scenario = models.ForeignKey(Scenario, on_delete=models.PROTECT, related_name="edge_cases")
-    version = models.ForeignKey(Version, on_delete=models.PROTECT, related_name="+")
-    principle = models.ForeignKey(Principle, on_delete=models.PROTECT, related_name="+")
-    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="edge_cases")
-    producer = models.ForeignKey(Producer, on_delete=models.PROTECT, related_name="+")
-    signal = models.CharField(max_length=20, choices=Signal.choices)
-    score = models.FloatField(help_text="Strength of the signal, 0 to 1.")
-    response = models.TextField()
-    detail = models.JSONField(default=dict, help_text="Responses and verdicts by clause, and the judge.")
-    surfaced_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["scenario", "version", "principle", "signal"], name="edge_case_once"),
-            models.CheckConstraint(condition=Q(score__gte=0, score__lte=1), name="edge_case_score_is_a_share"),
-        ]
-        triggers = immutable(
-            pgtrigger.Trigger(
-                name="not_held_out",
-                operation=pgtrigger.Insert,
-                when=pgtrigger.Before,
-                func="""
-                    IF (SELECT held_out FROM amendments_scenario WHERE id = NEW.scenario_id) THEN
-                        RAISE EXCEPTION 'scenario % is held out: nothing proposes on it', NEW.scenario_id;
-                    END IF;
-                    RETURN NEW;
-                """,
-            )
-        )
-
-    def __str__(self) -> str:
-        return f"{self.signal} on {self.scenario_id}"
 
 
 class AmendmentQuerySet(models.QuerySet["Amendment"]):
@@ -142,12 +42,24 @@ class AmendmentQuerySet(models.QuerySet["Amendment"]):
 class Amendment(models.Model):
     """A proposed change on a base version. Mutable: its state moves, its wording is the newest Revision."""
 
-    state = models.CharField(max_length=12, default=states.OPEN, choices=[(s, s) for s in states.AMENDMENT.states])
+    state = models.CharField(max_length=20, default=states.OPEN, choices=[(s, s) for s in states.AMENDMENT.states])
     base = models.ForeignKey(Version, on_delete=models.PROTECT, related_name="amendments")
     principle = models.ForeignKey(Principle, on_delete=models.PROTECT, related_name="amendments")
     tier = models.PositiveSmallIntegerField(choices=Tier.choices, help_text="The highest tier it touches.")
     touches = ArrayField(models.CharField(max_length=80), help_text="Every principle that its operations name.")
     kinds = ArrayField(models.CharField(max_length=20), help_text="What its operations do, each kind once.")
+    scopes = ArrayField(
+        models.CharField(max_length=120), default=list, help_text="Where its clauses hold: `region:EU`, each once."
+    )
+    signal = models.CharField(max_length=20, choices=Signal.choices, blank=True, help_text="That of its cluster.")
+    words = models.TextField(
+        blank=True, help_text="What a search finds it by: ids, titles and texts, beside its rationale."
+    )
+    found_by = models.GeneratedField(
+        expression=SearchVector("words", "rationale", config="english"),
+        output_field=SearchVectorField(),
+        db_persist=True,
+    )
     cluster = models.ForeignKey(Cluster, null=True, on_delete=models.PROTECT, related_name="amendments")
     producer = models.ForeignKey(Producer, null=True, on_delete=models.PROTECT, related_name="amendments")
     author = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="amendments")
@@ -158,6 +70,12 @@ class Amendment(models.Model):
     priority_reason = models.TextField(blank=True)
     digest = models.CharField(max_length=64, help_text="Digest of the content that is proposed now.")
     created_at = models.DateTimeField(auto_now_add=True)
+    assignee = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="assigned")
+    deferred_until = models.DateTimeField(null=True, blank=True, help_text="Until then the queue leaves it out.")
+    duplicate_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="duplicates")
+    context_changed_in = models.ForeignKey(
+        Version, null=True, on_delete=models.PROTECT, related_name="+", help_text="Where clauses beside its own moved."
+    )
     decided_at = models.DateTimeField(null=True)
     decided_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     reason = models.TextField(blank=True)
@@ -171,10 +89,11 @@ class Amendment(models.Model):
                 F("priority").desc(),
                 F("id").desc(),
                 name="amendment_queue",
-                condition=Q(state__in=["open", "conflicted", "needs-rebase"]),
+                condition=Q(state__in=["open", "conflicted", "needs-rebase", "changes-requested"]),
             ),
             models.Index(F("decided_at").desc(), F("id").desc(), name="amendment_decided"),
             GinIndex(fields=["touches"], name="amendment_touches"),
+            GinIndex(fields=["found_by"], name="amendment_words"),
         ]
         constraints = [
             models.CheckConstraint(
@@ -188,18 +107,23 @@ class Amendment(models.Model):
                 name="amendment_once_per_cluster_and_producer",
             ),
             models.CheckConstraint(
-                condition=Q(state__in=["open", "conflicted", "needs-rebase"], decided_at=None)
-                | Q(state__in=["accepted", "rejected", "withdrawn", "obsolete"], decided_at__isnull=False),
+                condition=Q(state__in=["open", "conflicted", "needs-rebase", "changes-requested"], decided_at=None)
+                | Q(state__in=["accepted", "rejected", "withdrawn", "duplicate", "obsolete"], decided_at__isnull=False),
                 name="amendment_decided_has_a_date",
             ),
             models.CheckConstraint(
-                condition=Q(state__in=["accepted", "rejected", "withdrawn"], decided_by__isnull=False)
-                | Q(state__in=["open", "conflicted", "needs-rebase", "obsolete"], decided_by=None),
+                condition=Q(state__in=["accepted", "rejected", "withdrawn", "duplicate"], decided_by__isnull=False)
+                | Q(state__in=["open", "conflicted", "needs-rebase", "changes-requested", "obsolete"], decided_by=None),
                 name="amendment_only_a_person_decides",
             ),
             models.CheckConstraint(
                 condition=Q(state="accepted", version__isnull=False) | (~Q(state="accepted") & Q(version=None)),
                 name="amendment_accepted_has_a_version",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="duplicate", duplicate_of__isnull=False)
+                | (~Q(state="duplicate") & Q(duplicate_of=None)),
+                name="amendment_duplicate_names_the_other",
             ),
         ]
         triggers = [
@@ -253,10 +177,14 @@ class Revision(models.Model):
 class Verdict(models.TextChoices):
     APPROVE = "approve", "Approve"
     REJECT = "reject", "Reject"
+    CHANGES = "changes", "Request changes"
 
 
 class Review(models.Model):
-    """What a reviewer said of exactly one content. Mutable: they may change their mind until it is decided."""
+    """What a reviewer said of exactly one content. Mutable: they may change their mind until it is decided.
+
+    It counts from `settles_at` on; until then the reviewer can take it back.
+    """
 
     amendment = models.ForeignKey(Amendment, on_delete=models.PROTECT, related_name="reviews")
     reviewer = models.ForeignKey(User, on_delete=models.PROTECT, related_name="reviews")
@@ -264,12 +192,14 @@ class Review(models.Model):
     digest = models.CharField(max_length=64)
     reason = models.TextField(blank=True)
     at = models.DateTimeField(auto_now=True)
+    settles_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
+        indexes = [models.Index(fields=["reviewer", "-at"], name="review_by_reviewer")]
         constraints = [
             models.UniqueConstraint(fields=["amendment", "reviewer", "digest"], name="review_once_per_content"),
             models.CheckConstraint(
-                condition=~Q(verdict="reject") | ~Q(reason=""), name="review_rejection_has_a_reason"
+                condition=Q(verdict="approve") | ~Q(reason=""), name="review_objection_has_a_reason"
             ),
         ]
 
