@@ -46,11 +46,12 @@ def freeze(
     Raises TooLittleData where a group would lack harmful or benign prompts, and PlanError for an unknown preset.
     """
     stages, sizes = preset(preset_name), SIZES[preset_name]
-    rows = _in_random_order(scenarios, random.Random(seed))  # noqa: S311  for a reproducible order
+    chance = random.Random(seed)  # noqa: S311  for a reproducible order
     known = {text.principle for text in texts}
-    styles = {text.principle for text in texts if text.tier == Tier.STYLE}
-    ordinary = [row for row in rows if _is_ordinary(row, styles)]
-    rows = [row for row in rows if not _is_ordinary(row, styles)]
+    styles = {text.principle for text in texts if text.tier == Tier.STYLE.value}
+    asked = list(scenarios)
+    rows = _in_random_order([row for row in asked if not _is_ordinary(row, styles)], chance)
+    ordinary = _in_random_order([row for row in asked if _is_ordinary(row, styles)], chance)
     seen = {normalise(example.request) for text in texts for example in text.examples}
     groups = {
         "held_out": _take([row for row in rows if row.held_out], sizes.held_out, seen),

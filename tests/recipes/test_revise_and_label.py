@@ -1,11 +1,13 @@
-from typing import Any
+import dataclasses
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 
 from training.engine.judge import Verdict
 from training.recipes.label import candidates, decided_pairs, why_not_labelled
 from training.recipes.plan import Plan
-from training.recipes.revise import led, why_not_accepted, why_not_kept
+from training.recipes.revise import Desk, led, why_not_accepted, why_not_kept
 
 
 def refusal(probability: float | None) -> Verdict:
@@ -34,6 +36,17 @@ def test_revision_must_decline_and_beat_the_original(before: float | None, after
 )
 def test_refusal_is_led_in_by_its_first_words(text: str, whole: str) -> None:
     assert led(text) == whole
+
+
+def test_request_under_a_clause_that_never_declines_has_no_over_refusal(
+    make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declining, style = make_plan().clauses
+    style = dataclasses.replace(style, tier=3, examples=tuple(e for e in style.examples if e.expects == "help"))
+    desk = Desk(make_plan(clauses=(declining, style)), cast("Any", None), cast("Any", None))
+    monkeypatch.setattr(Desk, "decline", lambda _self, rows: [f"I can't {row['id']}." for row in rows])
+    rows = [{"id": "a", "principle": "U-02"}, {"id": "b", "principle": "U-01"}]
+    assert desk.over_refuse(rows) == ["", "I can't b."]
 
 
 def test_benign_answer_is_kept_only_if_it_complies() -> None:

@@ -1,5 +1,6 @@
 """The shipped constitution and scenarios are whole, canonical and free of near-duplicates."""
 
+import json
 import re
 from collections import Counter
 from itertools import combinations
@@ -12,6 +13,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 CONSTITUTION = ROOT / "constitution/seed/constitution.yaml"
 SCENARIOS = ROOT / "amendments/seed/scenarios.yaml"
+ORDINARY = ROOT / "amendments/seed/ordinary.jsonl"
 
 TIERS = {
     1: ["U-01", "U-02", "U-03", "U-04", "U-05", "U-06", "U-07", "U-08", "U-09"],
@@ -38,6 +40,10 @@ def _pairs() -> list[dict[str, Any]]:
 
 def _prompts() -> list[str]:
     return [pair[side] for pair in _pairs() for side in ("harmful", "benign")]
+
+
+def _ordinary() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in ORDINARY.read_text(encoding="utf-8").splitlines()]
 
 
 def _requests() -> list[str]:
@@ -148,8 +154,19 @@ def test_scenario_context_lies_within_its_principles_scope() -> None:
             assert pair["context"].get(key) in values, pair["pair"]
 
 
+def test_ordinary_requests_are_harmless_and_settled_by_a_clause_of_style() -> None:
+    rows = _ordinary()
+    assert len(rows) == 228
+    for row in rows:
+        assert list(row) == ["prompt", "label", "principle"]
+        assert row["label"] == "benign"
+        assert row["principle"] in TIERS[3]
+        assert 3 <= len(row["prompt"].split()) <= 25, row["prompt"]
+
+
 def test_prompts_are_not_reworded_from_one_another_or_from_examples() -> None:
-    texts = [(text, _words(text)) for text in [*_prompts(), *_requests()]]
+    ordinary = [row["prompt"] for row in _ordinary()]
+    texts = [(text, _words(text)) for text in [*_prompts(), *_requests(), *ordinary]]
     pairs = combinations(texts, 2)
     close = [(a, b) for (a, one), (b, other) in pairs if _overlap(one, other) >= NEAR_DUPLICATE]
     assert close == []

@@ -50,6 +50,15 @@ class Desk:
         )
         return [first_statement(led(text)) for text in texts]
 
+    def over_refuse(self, rows: list[Row]) -> list[str]:
+        """How each benign row would be declined by mistake; empty under a clause that has no case of declining."""
+        declining = [row for row in rows if self._declines(row["principle"])]
+        declined = dict(zip((row["id"] for row in declining), self.decline(declining), strict=True))
+        return [declined.get(row["id"], "") for row in rows]
+
+    def _declines(self, principle: str) -> bool:
+        return any(example.expects == "decline" for example in self.plan.clause(principle).examples)
+
 
 def led(text: str) -> str:
     """The opening and what the model went on with, which comes without the space before it."""
@@ -96,7 +105,7 @@ def revise_harmful(desk: Desk, rows: list[Row], attempt: int, seed: int) -> list
 
 def keep_benign(desk: Desk, rows: list[Row]) -> list[Row]:
     """The plain answers worth keeping, each with the over-refusal to prefer them to (empty if there is none)."""
-    over_refusals = desk.decline(rows)
+    over_refusals = desk.over_refuse(rows)
     kept = desk.judge.judge([(row["prompt"], row["original"]) for row in rows])
     refused = desk.judge.judge([(row["prompt"], text) for row, text in zip(rows, over_refusals, strict=True)])
     return [

@@ -1,0 +1,44 @@
+"""What of the scenarios a round trains on, watches and measures with."""
+
+import pytest
+
+from amendments.models import Label, Scenario
+from constitution.digests import digest
+from constitution.models import Version
+from tests.training.conftest import make_plan, make_scenarios
+
+pytestmark = pytest.mark.django_db
+
+
+def add_ordinary(number: int, **changes: object) -> Scenario:
+    values = {
+        "digest": digest(["ordinary", number]),
+        "prompt": f"How do I knit scarf number {number}?",
+        "label": Label.BENIGN,
+        "settled_by": "T-03",
+        "source": "test",
+        **changes,
+    }
+    return Scenario.objects.create(**values)
+
+
+def test_ordinary_requests_are_trained_on_beside_the_twins_and_measure_nothing(constitution: Version) -> None:
+    make_scenarios()
+    before = make_plan(constitution)
+    prompts = {add_ordinary(number).prompt for number in range(5)}
+    plan = make_plan(constitution)
+    added = [row for row in plan.train if row.prompt in prompts]
+    assert len(added) == 2
+    assert [row for row in plan.train if row.prompt not in prompts] == list(before.train)
+    assert (plan.looks, plan.held_out) == (before.looks, before.held_out)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"held_out": True}, {"settled_by": "T-99"}, {"settled_by": ""}, {"label": Label.UNKNOWN}]
+)
+def test_request_that_is_not_ordinary_or_held_out_is_not_trained_on(
+    constitution: Version, changes: dict[str, object]
+) -> None:
+    make_scenarios()
+    row = add_ordinary(1, **changes)
+    assert row.prompt not in {prompt.prompt for prompt in make_plan(constitution).train}
