@@ -1,13 +1,8 @@
-"""What the law is, who the people are, and the ledger of everything that was done.
-
-Constitution, Principle, Clause, Version, VersionClause, ProfileRevision and LedgerEntry are immutable: PostgreSQL
-refuses UPDATE, DELETE and TRUNCATE. User, Profile and ApiToken are mutable.
-"""
+"""What the law is. Immutable, all of it: PostgreSQL refuses UPDATE, DELETE and TRUNCATE."""
 
 from datetime import datetime
 
 import pgtrigger
-from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector, SearchVectorField
@@ -15,46 +10,9 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from constitution.models.immutable import immutable
+from constitution.models.people import User
 from constitution.texts import RELATIONS, ClauseText
-
-
-def immutable(*extra: pgtrigger.Trigger) -> list[pgtrigger.Trigger]:
-    """Triggers for a table whose rows are written once. (Protect alone does not stop TRUNCATE.)"""
-    return [
-        pgtrigger.Protect(name="write_once", operation=pgtrigger.Update | pgtrigger.Delete),
-        pgtrigger.Trigger(
-            name="no_truncate",
-            operation=pgtrigger.Truncate,
-            level=pgtrigger.Statement,
-            when=pgtrigger.Before,
-            func="RAISE EXCEPTION 'table % is written once', TG_TABLE_NAME;",
-        ),
-        *extra,
-    ]
-
-
-class Role(models.TextChoices):
-    REVIEWER = "reviewer", "Reviewer"
-    BOARD = "board", "Board member"
-    RESEARCHER = "researcher", "Researcher"
-    OVERSEER = "overseer", "Overseer"
-    OPERATOR = "operator", "Operator"
-
-
-class User(AbstractUser):
-    """A person. Mutable. Roles say what they may do; a person without any can only sign in."""
-
-    roles = ArrayField(models.CharField(max_length=20, choices=Role.choices), default=list, blank=True)
-    single_key_shortcuts = models.BooleanField(
-        default=True, help_text="Decide with single keys. Off, every action still has its button."
-    )
-
-    def __str__(self) -> str:
-        return self.get_full_name() or self.username
-
-    def has_role(self, *roles: Role) -> bool:
-        """Whether the person is active and holds at least one of `roles`."""
-        return self.is_active and any(role.value in self.roles for role in roles)
 
 
 class Tier(models.IntegerChoices):
@@ -286,127 +244,3 @@ class VersionClause(models.Model):
 
     def __str__(self) -> str:
         return f"{self.principle_id} in {self.version}"
-
-
-class LedgerEntry(models.Model):
-    """One thing that was done. Immutable, append-only; each entry's digest covers the one before it."""
-
-    number = models.PositiveBigIntegerField(primary_key=True)
-    at = models.DateTimeField()
-    actor = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
-    actor_name = models.CharField(max_length=200)
-    action = models.CharField(max_length=60)
-    subject = models.CharField(max_length=100)
-    detail = models.JSONField(default=dict)
-    previous = models.CharField(max_length=64, unique=True)
-    digest = models.CharField(max_length=64, unique=True)
-
-    class Meta:
-        ordering = ["number"]
-        verbose_name_plural = "ledger entries"
-        indexes = [models.Index(fields=["subject", "number"], name="ledger_subject")]
-        triggers = immutable(
-            pgtrigger.Trigger(
-                name="chained",
-                operation=pgtrigger.Insert,
-                when=pgtrigger.Before,
-                declare=[("last", "RECORD")],
-                func="""
-                    SELECT number, digest INTO last FROM constitution_ledgerentry ORDER BY number DESC LIMIT 1;
-                    IF NEW.number <> COALESCE(last.number, 0) + 1
-                       OR NEW.previous <> COALESCE(last.digest, repeat('0', 64)) THEN
-                        RAISE EXCEPTION 'ledger entry % does not follow the last one', NEW.number;
-                    END IF;
-                    RETURN NEW;
-                """,
-            )
-        )
-
-    def __str__(self) -> str:
-        return f"{self.number} {self.action} {self.subject}"
-
-
-class Profile(models.Model):
-    """An organisation's layer on the base. Mutable in what it follows; what it says is in its revisions."""
-
-    slug = models.SlugField(max_length=40, unique=True)
-    name = models.CharField(max_length=200)
-    owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="profiles")
-    pinned_to = models.ForeignKey(
-        Version, null=True, blank=True, on_delete=models.PROTECT, related_name="+", help_text="Empty: follows the head."
-    )
-    seen = models.ForeignKey(
-        Version, on_delete=models.PROTECT, related_name="+", help_text="The newest base that its owner has looked at."
-    )
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ["slug"]
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class ProfileRevision(models.Model):
-    """What a profile says: clauses, narrowings, default context. Immutable; the one with the highest number holds."""
-
-    profile = models.ForeignKey(Profile, on_delete=models.PROTECT, related_name="revisions")
-    number = models.PositiveIntegerField()
-    content = models.JSONField()
-    digest = models.CharField(max_length=64)
-    base = models.ForeignKey(Version, on_delete=models.PROTECT, related_name="+", help_text="Checked against it.")
-    author = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ["profile", "-number"]
-        constraints = [models.UniqueConstraint(fields=["profile", "number"], name="profile_revision_once")]
-        triggers = immutable()
-
-    def __str__(self) -> str:
-        return f"{self.profile} {self.number}"
-
-
-class ApiScope(models.TextChoices):
-    READ = "read", "Read constitutions, versions and profiles"
-    PROFILES = "profiles", "Write the profiles of its owner"
-
-
-class ApiToken(models.Model):
-    """A client system's key. Mutable (it is used and revoked). The secret itself is nowhere: only its digest."""
-
-    name = models.CharField(max_length=100)
-    owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="api_tokens")
-    scopes = ArrayField(models.CharField(max_length=20, choices=ApiScope.choices))
-    digest = models.CharField(max_length=64, unique=True)
-    hint = models.CharField(max_length=12, help_text="The first characters, to tell tokens apart.")
-    per_minute = models.PositiveIntegerField(default=600)
-    created_at = models.DateTimeField(auto_now_add=True)
-    revoked_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering = ["-created_at", "-pk"]
-        constraints = [
-            models.CheckConstraint(condition=Q(per_minute__gt=0), name="token_rate_is_positive"),
-            models.CheckConstraint(condition=Q(scopes__len__gt=0), name="token_has_a_scope"),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class ApiWindow(models.Model):
-    """How often a token was used in its current minute. Mutable, and counted anew after a crash: nothing rests on it.
-
-    Its table is UNLOGGED, so that counting a request waits for no disk. There is no constraint to the token either:
-    checking it would lock the token's row, which is logged.
-    """
-
-    token = models.OneToOneField(
-        ApiToken, primary_key=True, on_delete=models.CASCADE, related_name="window", db_constraint=False
-    )
-    began = models.DateTimeField()
-    used = models.PositiveIntegerField()
-
-    def __str__(self) -> str:
-        return f"{self.used} since {self.began}"
