@@ -9,6 +9,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
 from django.urls import reverse
 from django.utils import timezone
 
@@ -17,13 +18,24 @@ from amendments.models.cases import Cluster, Producer, Signal
 from amendments.operations import Operations, read_operations
 from constitution.models import Principle, Tier, User, Version, immutable
 
+PLACE = Tuple(F("priority"), F("pk"))
+
+
+def _in_queue_order(name: str, *fields: str, only: Q | None = None) -> models.Index:
+    """An index over what is undecided: by `fields`, and then as the queue goes."""
+    condition = Q(decided_at=None) & only if only else Q(decided_at=None)
+    return models.Index(*fields, F("priority").desc(), F("id").desc(), name=name, condition=condition)
+
 
 class AmendmentQuerySet(models.QuerySet["Amendment"]):
     def undecided(self) -> "AmendmentQuerySet":
-        return self.filter(state__in=states.UNDECIDED)
+        """Asked by the date, which the schema ties to the state: so a statement that is planned once, for any
+        values, can still use the partial indexes.
+        """
+        return self.filter(decided_at=None)
 
     def decided(self) -> "AmendmentQuerySet":
-        return self.exclude(state__in=states.UNDECIDED)
+        return self.filter(decided_at__isnull=False)
 
     def in_queue_order(self) -> "AmendmentQuerySet":
         """Most pressing first; the id settles ties, so that a page has a last row to go on from."""
@@ -31,12 +43,13 @@ class AmendmentQuerySet(models.QuerySet["Amendment"]):
 
     def next_to(self, amendment: "Amendment", *, before: bool) -> "Amendment | None":
         """The one just before or just after `amendment` in queue order."""
-        place = Q(priority=amendment.priority)
         if before:
-            ahead = self.filter(Q(priority__gt=amendment.priority) | (place & Q(pk__gt=amendment.pk)))
-            return ahead.order_by("priority", "id").first()
-        behind = self.filter(Q(priority__lt=amendment.priority) | (place & Q(pk__lt=amendment.pk)))
-        return behind.in_queue_order().first()
+            return self.filter(TupleGreaterThan(PLACE, amendment.place)).order_by("priority", "id").first()
+        return self.behind(amendment.place).in_queue_order().first()
+
+    def behind(self, place: tuple[float, int]) -> "AmendmentQuerySet":
+        """Those after a place in queue order, found in the index however far behind it is."""
+        return self.filter(TupleLessThan(PLACE, place))
 
 
 class Amendment(models.Model):
@@ -85,15 +98,22 @@ class Amendment(models.Model):
 
     class Meta:
         indexes = [
+            _in_queue_order("amendment_queue"),
+            _in_queue_order("amendment_by_tier", "tier"),
+            _in_queue_order("amendment_by_state", "state"),
+            _in_queue_order("amendment_by_signal", "signal"),
+            _in_queue_order("amendment_by_producer", "producer"),
+            _in_queue_order("amendment_by_assignee", "assignee", only=Q(assignee__isnull=False)),
+            _in_queue_order("amendment_by_people", only=Q(author__isnull=False)),
             models.Index(
-                F("priority").desc(),
-                F("id").desc(),
-                name="amendment_queue",
-                condition=Q(state__in=["open", "conflicted", "needs-rebase", "changes-requested"]),
+                "deferred_until", name="amendment_deferred", condition=Q(decided_at=None, deferred_until__isnull=False)
             ),
+            models.Index("created_at", name="amendment_waiting", condition=Q(decided_at=None)),
             models.Index(F("decided_at").desc(), F("id").desc(), name="amendment_decided"),
             GinIndex(fields=["touches"], name="amendment_touches"),
             GinIndex(fields=["found_by"], name="amendment_words"),
+            GinIndex(fields=["kinds"], name="amendment_kinds"),
+            GinIndex(fields=["scopes"], name="amendment_scopes"),
         ]
         constraints = [
             models.CheckConstraint(
@@ -140,6 +160,11 @@ class Amendment(models.Model):
     @property
     def is_undecided(self) -> bool:
         return self.state in states.UNDECIDED
+
+    @property
+    def place(self) -> tuple[float, int]:
+        """Where it stands in the queue."""
+        return self.priority, self.pk
 
     @property
     def proposer(self) -> User | Producer:
