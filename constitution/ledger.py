@@ -1,6 +1,6 @@
 """The ledger: append-only, hash-chained, one entry per write, in the transaction of the write."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,23 +23,28 @@ def append(*, action: str, by: Actor, subject: str, detail: Mapping[str, Any] | 
     `by` is a person, or the name of the machine process that acted. Call it last in the transaction of the write:
     from here to the commit all other appends wait. Raises TransactionManagementError outside a transaction.
     """
+    return append_each(action=action, by=by, about=[(subject, detail or {})])[0]
+
+
+def append_each(*, action: str, by: Actor, about: Sequence[tuple[str, Mapping[str, Any]]]) -> list[LedgerEntry]:
+    """As `append`, one entry for each (subject, detail), in that order and with one statement."""
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("A ledger entry is written in the transaction of its write.")
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [APPEND_LOCK])
     last = LedgerEntry.objects.order_by("-number").first()
-    entry = LedgerEntry(
-        number=last.number + 1 if last else 1,
-        at=datetime.now(UTC),
-        actor=by if isinstance(by, User) else None,
-        actor_name=str(by),
-        action=action,
-        subject=subject,
-        detail=dict(detail or {}),
-        previous=last.digest if last else GENESIS,
-    )
+    entries = []
+    for subject, detail in about:
+        last = _after(last, LedgerEntry(actor_name=str(by), action=action, subject=subject, detail=dict(detail)), by)
+        entries.append(last)
+    return LedgerEntry.objects.bulk_create(entries)
+
+
+def _after(last: LedgerEntry | None, entry: LedgerEntry, by: Actor) -> LedgerEntry:
+    """`entry` as the one that follows `last`."""
+    entry.number, entry.previous = (last.number + 1, last.digest) if last else (1, GENESIS)
+    entry.at, entry.actor = datetime.now(UTC), by if isinstance(by, User) else None
     entry.digest = entry_digest(entry)
-    entry.save(force_insert=True)
     return entry
 
 
