@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from amendments import states
 from amendments.models.cases import Cluster, Producer, Signal
+from amendments.models.clearing import Clearance
 from amendments.operations import Operations, read_operations
 from constitution.models import Principle, Tier, User, Version, immutable
 
@@ -92,6 +93,14 @@ class Amendment(models.Model):
     decided_at = models.DateTimeField(null=True)
     decided_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     reason = models.TextField(blank=True)
+    cleared_in = models.ForeignKey(
+        Clearance,
+        null=True,
+        db_index=False,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Rejected together with others of its producer, not read by itself.",
+    )
     version = models.OneToOneField(Version, null=True, on_delete=models.PROTECT, related_name="amendment")
 
     objects = AmendmentQuerySet.as_manager()
@@ -214,6 +223,9 @@ class Review(models.Model):
     amendment = models.ForeignKey(Amendment, on_delete=models.PROTECT, related_name="reviews")
     reviewer = models.ForeignKey(User, on_delete=models.PROTECT, related_name="reviews")
     verdict = models.CharField(max_length=10, choices=Verdict.choices)
+    first_verdict = models.CharField(
+        max_length=10, blank=True, help_text="Before any talk with the others, which agreement is measured on."
+    )
     digest = models.CharField(max_length=64)
     reason = models.TextField(blank=True)
     at = models.DateTimeField(auto_now=True)
@@ -225,6 +237,22 @@ class Review(models.Model):
             models.UniqueConstraint(fields=["amendment", "reviewer", "digest"], name="review_once_per_content"),
             models.CheckConstraint(
                 condition=Q(verdict="approve") | ~Q(reason=""), name="review_objection_has_a_reason"
+            ),
+        ]
+        triggers = [
+            # Whatever writes a review, what was said first stays; what was taken back in time was never said.
+            pgtrigger.Trigger(
+                name="first_verdict_stays",
+                operation=pgtrigger.Insert | pgtrigger.Update,
+                when=pgtrigger.Before,
+                func="""
+                    IF TG_OP = 'INSERT' OR OLD.settles_at > now() THEN
+                        NEW.first_verdict = NEW.verdict;
+                    ELSE
+                        NEW.first_verdict = OLD.first_verdict;
+                    END IF;
+                    RETURN NEW;
+                """,
             ),
         ]
 

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('amendments', '0005_the_desk'),
+        ('amendments', '0006_queue_indexes'),
         ('constitution', '0005_version_by_digest'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
