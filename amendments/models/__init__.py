@@ -1,6 +1,19 @@
 """How people change the law: what was found, what is proposed, who said what, and what was decided."""
 
-from amendments.models.cases import Cluster, EdgeCase, Label, Producer, Scenario, Signal
+from amendments.models.cases import (
+    CaseMark,
+    Cluster,
+    ClusterMove,
+    EdgeCase,
+    EdgeCaseQuerySet,
+    Label,
+    MarkKind,
+    MoveKind,
+    Producer,
+    Scenario,
+    Signal,
+)
+from amendments.models.clearing import Clearance
 from amendments.models.desk import (
     Audience,
     Claim,
@@ -21,12 +34,16 @@ __all__ = [
     "AmendmentQuerySet",
     "Audience",
     "Claim",
+    "Clearance",
     "Cluster",
     "Comment",
     "DeskSettings",
     "Digest",
     "EdgeCase",
+    "EdgeCaseQuerySet",
     "Label",
+    "MarkKind",
+    "MoveKind",
     "Notice",
     "NoticeKind",
     "Phase",

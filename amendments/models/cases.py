@@ -1,13 +1,20 @@
 """What was found: the requests that are asked, by whom proposals are made, and the cases that the law does not settle.
 
-EdgeCase and Producer are immutable. Scenario and Cluster are mutable.
+Producer and ClusterMove are immutable. Scenario, Cluster and CaseMark are mutable; of an EdgeCase the cluster alone is.
 """
 
 import pgtrigger
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q, QuerySet, Sum
+from django.urls import reverse
 
-from constitution.models import Principle, Version, immutable
+from constitution.models import Principle, User, Version, immutable
+
+# The weight of marks from which on a case is left out: two people, or one operator.
+ENOUGH = 2
 
 
 class Label(models.TextChoices):
@@ -19,6 +26,9 @@ class Label(models.TextChoices):
 class Signal(models.TextChoices):
     OVER_REFUSAL = "over-refusal", "Over-refusal"
     CONFLICT = "conflict", "Conflict"
+    AMBIGUITY = "ambiguity", "Ambiguity"
+    GAP = "gap", "Gap"
+    REPORTED = "reported", "Reported"
 
 
 class Scenario(models.Model):
@@ -60,42 +70,98 @@ class Producer(models.Model):
 
 
 class Cluster(models.Model):
-    """Edge cases of one cause: so far, one signal under one principle of one version. Mutable (it grows)."""
+    """Edge cases of one cause: one signal of one version, at first under one principle. Mutable.
+
+    It grows, and people merge and split it. One that was merged into another is empty from then on and stays, so that
+    links to it and proposals from it go on to where its cases are. A label tells those apart that people split off.
+    """
 
     version = models.ForeignKey(Version, on_delete=models.PROTECT, related_name="clusters")
     principle = models.ForeignKey(Principle, on_delete=models.PROTECT, related_name="clusters")
     signal = models.CharField(max_length=20, choices=Signal.choices)
+    label = models.CharField(max_length=80, blank=True)
+    merged_into = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="merged_here")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["version", "principle", "signal"], name="cluster_once"),
+            models.UniqueConstraint(fields=["version", "principle", "signal", "label"], name="cluster_once"),
+            models.CheckConstraint(
+                condition=Q(merged_into=None) | ~Q(merged_into=F("pk")), name="cluster_is_not_merged_into_itself"
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_signal_display()} under {self.principle_id}"
+        name = f"{self.get_signal_display()} under {self.principle_id}"
+        return f"{name}: {self.label}" if self.label else name
+
+    def get_absolute_url(self) -> str:
+        return reverse("amendments:cluster-detail", args=[self.pk])
+
+    @property
+    def present(self) -> "Cluster":
+        """Where its cases are now: itself, or what it was merged into, however often."""
+        found = self
+        while found.merged_into is not None:
+            found = found.merged_into
+        return found
+
+
+class EdgeCaseQuerySet(models.QuerySet["EdgeCase"]):
+    def counted(self) -> "EdgeCaseQuerySet":
+        """Without those that two people, or an operator, called noise: no evidence rests on them."""
+        return self.exclude(pk__in=left_out())
+
+    def strongest_first(self) -> "EdgeCaseQuerySet":
+        return self.order_by("-score", "-pk")
 
 
 class EdgeCase(models.Model):
-    """A scenario and a response on which the constitution does not settle what is right. Immutable."""
+    """A scenario and a response on which the constitution does not settle what is right, by a machine or a person.
+
+    Mutable in one thing: it moves between clusters.
+    """
 
     scenario = models.ForeignKey(Scenario, on_delete=models.PROTECT, related_name="edge_cases")
-    version = models.ForeignKey(Version, on_delete=models.PROTECT, related_name="+")
-    principle = models.ForeignKey(Principle, on_delete=models.PROTECT, related_name="+")
-    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="edge_cases")
-    producer = models.ForeignKey(Producer, on_delete=models.PROTECT, related_name="+")
+    version = models.ForeignKey(Version, on_delete=models.PROTECT, related_name="+", db_index=False)
+    principle = models.ForeignKey(Principle, on_delete=models.PROTECT, related_name="+", db_index=False)
+    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="edge_cases", db_index=False)
+    producer = models.ForeignKey(Producer, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    author = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
     signal = models.CharField(max_length=20, choices=Signal.choices)
-    score = models.FloatField(help_text="Strength of the signal, 0 to 1.")
+    score = models.FloatField(help_text="Strength of the signal, 0 to 1; 1 where a person saw it.")
     response = models.TextField()
+    why = models.TextField(blank=True, help_text="What the person who added it says of it.")
     detail = models.JSONField(default=dict, help_text="Responses and verdicts by clause, and the judge.")
     surfaced_at = models.DateTimeField(auto_now_add=True)
+    found_by = SearchVectorField(null=True, editable=False, help_text="Words of the request and of the response.")
+
+    objects = EdgeCaseQuerySet.as_manager()
 
     class Meta:
+        # The list is read newest first and strongest first, whole and by each of these.
+        indexes = [
+            models.Index(F("score").desc(), F("id").desc(), name="edge_case_by_score"),
+            models.Index(F("cluster"), F("score").desc(), F("id").desc(), name="edge_case_of_cluster"),
+            models.Index(F("signal"), F("id").desc(), name="edge_case_of_signal"),
+            models.Index(F("principle"), F("id").desc(), name="edge_case_of_principle"),
+            models.Index(F("version"), F("id").desc(), name="edge_case_of_version"),
+            models.Index(F("producer"), F("id").desc(), name="edge_case_of_producer"),
+            models.Index(F("author"), F("id").desc(), name="edge_case_of_author", condition=Q(author__isnull=False)),
+            GinIndex(fields=["found_by"], name="edge_case_words"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["scenario", "version", "principle", "signal"], name="edge_case_once"),
             models.CheckConstraint(condition=Q(score__gte=0, score__lte=1), name="edge_case_score_is_a_share"),
+            models.CheckConstraint(
+                condition=Q(producer__isnull=False, author=None) | Q(producer=None, author__isnull=False),
+                name="edge_case_has_one_finder",
+            ),
         ]
-        triggers = immutable(
+        triggers = [
+            pgtrigger.ReadOnly(name="only_the_cluster_moves", exclude=["cluster"]),
+            pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete),
+            *(trigger for trigger in immutable() if trigger.operation == pgtrigger.Truncate),
             pgtrigger.Trigger(
                 name="not_held_out",
                 operation=pgtrigger.Insert,
@@ -106,8 +172,117 @@ class EdgeCase(models.Model):
                     END IF;
                     RETURN NEW;
                 """,
-            )
-        )
+            ),
+            pgtrigger.Trigger(
+                name="found_by_its_words",
+                operation=pgtrigger.Insert,
+                when=pgtrigger.Before,
+                func="""
+                    NEW.found_by := to_tsvector('english', NEW.response || ' ' || (
+                        SELECT prompt FROM amendments_scenario WHERE id = NEW.scenario_id
+                    ));
+                    RETURN NEW;
+                """,
+            ),
+            # The lock makes it wait for a merge that is under way, and then see that the cluster was emptied.
+            pgtrigger.Trigger(
+                name="in_a_cluster_of_its_kind",
+                operation=pgtrigger.Insert | pgtrigger.UpdateOf("cluster_id"),
+                when=pgtrigger.Before,
+                func="""
+                    PERFORM 1 FROM amendments_cluster
+                    WHERE id = NEW.cluster_id AND version_id = NEW.version_id AND signal = NEW.signal
+                    AND merged_into_id IS NULL
+                    FOR KEY SHARE;
+                    IF NOT FOUND THEN
+                        RAISE EXCEPTION 'cluster % takes no % cases of version %',
+                            NEW.cluster_id, NEW.signal, NEW.version_id;
+                    END IF;
+                    RETURN NEW;
+                """,
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.signal} on {self.scenario_id}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("amendments:edge-case-detail", args=[self.pk])
+
+    @property
+    def finder(self) -> User | Producer:
+        found = self.author or self.producer
+        assert found is not None  # noqa: S101  the schema says so: edge_case_has_one_finder
+        return found
+
+
+class MarkKind(models.TextChoices):
+    REAL = "real", "Real"
+    DUPLICATE = "duplicate", "Duplicate"
+    NOISE = "noise", "Noise"
+    WRONG_TYPE = "wrong-type", "Wrong signal"
+
+
+class CaseMark(models.Model):
+    """What one person holds of an edge case. Mutable: they may change their mind; the ledger keeps both."""
+
+    case = models.ForeignKey(EdgeCase, on_delete=models.PROTECT, related_name="marks")
+    person = models.ForeignKey(User, on_delete=models.PROTECT, related_name="case_marks")
+    kind = models.CharField(max_length=12, choices=MarkKind.choices)
+    duplicate_of = models.ForeignKey(EdgeCase, null=True, on_delete=models.PROTECT, related_name="+")
+    signal = models.CharField(max_length=20, choices=Signal.choices, blank=True, help_text="The one it should have.")
+    note = models.CharField(max_length=500, blank=True)
+    weight = models.PositiveSmallIntegerField(default=1, help_text="An operator's counts as two people's.")
+    at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        indexes = [models.Index(F("kind"), F("case").desc(), name="case_mark_by_kind")]
+        constraints = [
+            models.UniqueConstraint(fields=["case", "person"], name="case_mark_once_per_person"),
+            models.CheckConstraint(
+                condition=Q(kind="duplicate", duplicate_of__isnull=False)
+                | (~Q(kind="duplicate") & Q(duplicate_of=None)),
+                name="case_mark_duplicate_names_the_other",
+            ),
+            models.CheckConstraint(
+                condition=(Q(kind="wrong-type") & ~Q(signal="")) | (~Q(kind="wrong-type") & Q(signal="")),
+                name="case_mark_names_the_right_signal",
+            ),
+            models.CheckConstraint(
+                condition=Q(duplicate_of=None) | ~Q(duplicate_of=F("case")), name="case_mark_is_not_of_itself"
+            ),
+            models.CheckConstraint(condition=Q(weight__in=[1, ENOUGH]), name="case_mark_weighs_one_or_two"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} on case {self.case_id}"
+
+
+def left_out() -> QuerySet[CaseMark, int]:
+    """The keys of the cases that enough people called noise."""
+    noise = CaseMark.objects.filter(kind=MarkKind.NOISE).order_by().values("case").annotate(total=Sum("weight"))
+    return noise.filter(total__gte=ENOUGH).values_list("case", flat=True)
+
+
+class MoveKind(models.TextChoices):
+    MERGE = "merge", "Merged"
+    SPLIT = "split", "Split off"
+    UNDO = "undo", "Moved back"
+
+
+class ClusterMove(models.Model):
+    """Which cases went from one cluster to another, and who moved them. Immutable; a merge is undone by it."""
+
+    kind = models.CharField(max_length=10, choices=MoveKind.choices)
+    source = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="moves_out")
+    target = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="moves_in")
+    cases = ArrayField(models.BigIntegerField(), help_text="The keys of the cases that moved.")
+    undoes = models.OneToOneField("self", null=True, on_delete=models.PROTECT, related_name="undone_by")
+    person = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        triggers = immutable()
+
+    def __str__(self) -> str:
+        return f"{self.kind} of cluster {self.source_id} into {self.target_id}"
