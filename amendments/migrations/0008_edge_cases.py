@@ -20,8 +20,7 @@ FOUND_BY_ITS_WORDS = """
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('amendments', '0006_clearing_and_first_verdicts'),
-        ('amendments', '0006_queue_indexes'),
+        ('amendments', '0007_clearing_and_first_verdicts'),
         ('constitution', '0005_version_by_digest'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
