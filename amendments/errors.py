@@ -31,5 +31,21 @@ class ContentMoved(Refused):
         )
 
 
+class TooLate(Refused):
+    """A vote that counts is not taken back."""
+
+
 class NothingToChange(Refused):
     """The edited text is the one that the constitution already has."""
+
+
+class HeldBack(Refused):
+    """Nothing new of this producer is filed just now."""
+
+
+class InQuarantine(HeldBack):
+    """People have put the producer in quarantine: nothing new of it is filed."""
+
+
+class QuotaReached(HeldBack):
+    """The producer has as many proposals open as it may: people have to decide on some first."""

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
+
+from django.utils import timezone
 
 from amendments import states
-from amendments.errors import AlreadyDecided, OwnProposal, RoleMissing
+from amendments.errors import AlreadyDecided, OwnProposal, RoleMissing, TooLate
 from amendments.models import AcceptanceRule, Amendment, Review, Verdict
 from constitution.errors import NotAllowed, Refused
 from constitution.models import Role, Tier, User
@@ -15,6 +18,7 @@ DEFAULTS = {
     Tier.CONTEXTUAL: AcceptanceRule(tier=Tier.CONTEXTUAL, reviewers=2),
     Tier.STYLE: AcceptanceRule(tier=Tier.STYLE, reviewers=1),
 }
+LONGEST_DEFERRAL = 365  # days
 NUMBERS = {1: "One reviewer", 2: "Two independent reviewers", 3: "Three independent reviewers"}
 
 
@@ -31,10 +35,25 @@ def rule_for(tier: int) -> AcceptanceRule:
     return AcceptanceRule.objects.filter(tier=tier).first() or DEFAULTS[Tier(tier)]
 
 
-def check_can_review(amendment: Amendment, by: User) -> None:
-    """Raise the typed refusal where `by` may not decide on `amendment` now."""
+def rules() -> dict[int, AcceptanceRule]:
+    """The rule in force for each tier."""
+    stored = {rule.tier: rule for rule in AcceptanceRule.objects.all()}
+    return {tier.value: stored.get(tier.value, rule) for tier, rule in DEFAULTS.items()}
+
+
+def check_is_reviewer(by: User) -> None:
     if not by.has_role(Role.REVIEWER):
         raise RoleMissing("Only reviewers decide on proposals. An operator can give you the role.")
+
+
+def check_says_why(reason: str) -> None:
+    if not reason.strip():
+        raise Refused("Say why: whoever proposed it learns from the reason.")
+
+
+def check_can_review(amendment: Amendment, by: User) -> None:
+    """Raise the typed refusal where `by` may not decide on `amendment` now."""
+    check_is_reviewer(by)
     if not amendment.is_undecided:
         raise AlreadyDecided(amendment)
     if amendment.author_id == by.pk:
@@ -47,6 +66,57 @@ def check_can_accept(amendment: Amendment, by: User) -> None:
     if amendment.state == states.NEEDS_REBASE:
         raise Refused(
             "The constitution changed in the same place. Edit the text to settle that, then it can be accepted."
+        )
+
+
+def check_can_request_changes(amendment: Amendment, by: User) -> None:
+    """As `check_can_review`; where the text clashes with the head, its turn to be edited has come already."""
+    check_can_review(amendment, by)
+    if amendment.state == states.NEEDS_REBASE:
+        raise Refused("The constitution changed in the same place, so this waits for another wording already.")
+
+
+def check_can_defer(amendment: Amendment, by: User) -> None:
+    """Whoever may decide may also put off deciding."""
+    check_can_review(amendment, by)
+
+
+def check_can_defer_until(until: date) -> None:
+    days = (until - timezone.localdate()).days
+    if not 1 <= days <= LONGEST_DEFERRAL:
+        raise Refused(f"Choose a day from tomorrow on, at most {LONGEST_DEFERRAL} days ahead.")
+
+
+def check_can_mark_duplicate(amendment: Amendment, by: User, *, of: Amendment) -> None:
+    """The other one must be able to stand for both: so nothing is a duplicate of itself, nor of a duplicate."""
+    check_can_review(amendment, by)
+    if of.pk == amendment.pk:
+        raise Refused("A proposal is no duplicate of itself. Give the number of the other one.")
+    if of.state == states.DUPLICATE:
+        raise Refused(f"Proposal {of.pk} is itself a duplicate, of proposal {of.duplicate_of_id}. Name that one.")
+    if not of.is_undecided and of.state != states.ACCEPTED:
+        raise Refused(f"Proposal {of.pk} was closed without being accepted, so it covers nothing.")
+
+
+def check_can_assign(amendment: Amendment, by: User, *, to: User | None) -> None:
+    """Reviewers hand an open proposal to somebody who may decide on it."""
+    check_is_reviewer(by)
+    if not amendment.is_undecided:
+        raise AlreadyDecided(amendment)
+    if to and not to.has_role(Role.REVIEWER):
+        raise Refused(f"{to} is no reviewer, so they could not decide on it.")
+    if to and amendment.author_id == to.pk:
+        raise Refused(f"{to} proposed this, so somebody else has to decide on it.")
+
+
+def check_can_take_back(amendment: Amendment, votes: Sequence[Review]) -> None:
+    """`votes` are those of the person that can still be taken back. Raises TooLate where there are none."""
+    if not amendment.is_undecided:
+        raise TooLate("This is decided, and it stays in the history. To change the text again, propose an amendment.")
+    if not votes:
+        raise TooLate(
+            "That vote counts by now. While the proposal is open you can vote otherwise; once it is decided, propose an"
+            " amendment."
         )
 
 
@@ -78,9 +148,24 @@ def check_may_propose_on(tier: int, *, is_machine: bool) -> None:
         raise NotAllowed("A machine does not propose changes to universal clauses; a person can take the finding up.")
 
 
+def has_settled(review: Review) -> bool:
+    """Whether a vote counts: before that, whoever cast it can take it back."""
+    return review.settles_at <= timezone.now()
+
+
 def counted(reviews: Iterable[Review], digest: str) -> list[Review]:
-    """The reviews that count: those of exactly the present content."""
-    return [review for review in reviews if review.digest == digest]
+    """The reviews that count: those of exactly the present content that nobody can take back any more."""
+    return [review for review in reviews if review.digest == digest and has_settled(review)]
+
+
+def in_the_air(reviews: Iterable[Review]) -> list[Review]:
+    """The reviews that can still be taken back."""
+    return [review for review in reviews if not has_settled(review)]
+
+
+def is_deferred(amendment: Amendment) -> bool:
+    """Whether it was put off, and the day has not come."""
+    return amendment.deferred_until is not None and amendment.deferred_until > timezone.now()
 
 
 def missing(rule: AcceptanceRule) -> list[str]:
@@ -90,14 +175,33 @@ def missing(rule: AcceptanceRule) -> list[str]:
 
 
 def outcome(rule: AcceptanceRule, verdicts: Sequence[str]) -> str:
-    """The state that the counted `verdicts` lead to. Silence is never consent: too few leave it open."""
+    """The state that the counted `verdicts` lead to. Silence is never consent: too few leave it open.
+
+    No number of approvals overrides one request for changes; enough rejections end what nobody approves.
+    """
+    if Verdict.APPROVE not in verdicts and verdicts.count(Verdict.REJECT) >= rule.reviewers:
+        return states.REJECTED
+    if Verdict.CHANGES in verdicts:
+        return states.CHANGES_REQUESTED
     if len(verdicts) < rule.reviewers:
         return states.OPEN
     if len(set(verdicts)) > 1:
         return states.CONFLICTED
-    if verdicts[0] == Verdict.REJECT:
-        return states.REJECTED
     return states.OPEN if missing(rule) else states.ACCEPTED
+
+
+def due(amendment: Amendment, reviews: Iterable[Review], rule: AcceptanceRule) -> str:
+    """The state that `amendment` should be in by its reviews; the one it is in where nothing changes.
+
+    While one of them can be taken back nothing changes: no vote is passed over because another was earlier.
+    """
+    present = [review for review in reviews if review.digest == amendment.digest]
+    if not amendment.is_undecided or in_the_air(present):
+        return amendment.state
+    result = outcome(rule, [review.verdict for review in present])
+    if amendment.state == states.NEEDS_REBASE and result != states.REJECTED:
+        return amendment.state
+    return result
 
 
 def requirements(amendment: Amendment, rule: AcceptanceRule, reviews: Iterable[Review]) -> list[Requirement]:

@@ -55,6 +55,13 @@ app.conf.update(
             "options": {"queue": CPU, "expires": TICK_SECONDS},
         }
         for name in ("tick", "reap")
+    }
+    | {
+        "settle": {
+            "task": "amendments.tasks.sweep",
+            "schedule": TICK_SECONDS,
+            "options": {"queue": CPU, "expires": TICK_SECONDS},
+        }
     },
 )
 app.autodiscover_tasks()

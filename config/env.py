@@ -25,6 +25,7 @@ ENGINE_DEVICE: str = ENV.str("ENGINE_DEVICE", default="auto")
 ROUND_PRESET: str = ENV.str("ROUND_PRESET", default="cpu")
 ROUND_DEBOUNCE: int = ENV.int("ROUND_DEBOUNCE", default=5)
 SIGNING_KEY: str = ENV.str("SIGNING_KEY", default="")
+UNDO_SECONDS: int = ENV.int("UNDO_SECONDS", default=10)
 SURFACING_SCENARIOS: int = ENV.int("SURFACING_SCENARIOS", default=40)
 
 

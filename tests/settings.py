@@ -25,5 +25,8 @@ DATABASES["default"]["TEST"] = {"NAME": f"test_ratify_{os.getpid()}"}
 # A test's rows need not survive a power cut.
 DATABASES["default"].setdefault("OPTIONS", {})["options"] = "-c synchronous_commit=off"
 
+# A vote counts at once; tests of undoing say otherwise.
+UNDO_SECONDS = 0
+
 # Slow on purpose elsewhere; here nobody guesses passwords.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

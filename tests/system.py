@@ -195,8 +195,8 @@ class System:
 
 
 def tiny_settings(model: Path) -> dict[str, str]:
-    """The tiny model and the smallest rounds."""
-    return {"MODEL": str(model), "ROUND_PRESET": "tiny", **ONE_THREAD}
+    """The tiny model and the smallest rounds; votes count at once."""
+    return {"MODEL": str(model), "ROUND_PRESET": "tiny", "UNDO_SECONDS": "0", **ONE_THREAD}
 
 
 def file_proposal(system: System, principle: str, addition: str) -> int:

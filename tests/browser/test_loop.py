@@ -100,7 +100,7 @@ def test_loop_with_the_tiny_model(chromium: Browser, system: System, page: Page)
 @pytest.mark.timeout(1500)
 def test_loop_with_the_real_model(chromium: Browser, tmp_path: Path) -> None:
     """From the first start, with the default model and no step by hand but the reviewer's clicks."""
-    real = System(tmp_path / "var", {"ROUND_PRESET": "quick"})
+    real = System(tmp_path / "var", {"ROUND_PRESET": "quick", "UNDO_SECONDS": "0"})
     began = time.monotonic()
     try:
         link = real.start(seconds=120)

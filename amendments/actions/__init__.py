@@ -1,0 +1,30 @@
+"""The verbs of amending. Each is one transaction and leaves its ledger entries."""
+
+from amendments.actions.arranging import assign, bring_back, defer, mark_duplicate
+from amendments.actions.proposing import edit, propose, withdraw
+from amendments.actions.voting import (
+    accept,
+    edit_and_accept,
+    reject,
+    request_changes,
+    settle,
+    settle_due,
+    take_back,
+)
+
+__all__ = [
+    "accept",
+    "assign",
+    "bring_back",
+    "defer",
+    "edit",
+    "edit_and_accept",
+    "mark_duplicate",
+    "propose",
+    "reject",
+    "request_changes",
+    "settle",
+    "settle_due",
+    "take_back",
+    "withdraw",
+]

@@ -1,0 +1,205 @@
+"""The verbs of reviewers: accept, reject, request changes, take a vote back; and what their votes come to.
+
+A vote counts from its `settles_at` on. Until then the reviewer can take it back, and nothing is decided: not by the
+other votes either, so that nobody's vote is passed over while it is in the air.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from itertools import groupby
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from amendments import policies, states
+from amendments.actions.proposing import edit
+from amendments.actions.publishing import clash, publish
+from amendments.actions.records import close, lock, lock_siblings, move, present, record, still_undecided
+from amendments.errors import ContentMoved
+from amendments.models import Amendment, Review, Verdict
+from amendments.operations import apply
+from config.health import has_broker
+from config.live import publish as announce
+from constitution import actions as law
+from constitution.errors import Refused
+from constitution.models import User, Version
+from constitution.proofs import check_provable
+
+
+@transaction.atomic
+def accept(*, amendment: Amendment, by: User, seen_digest: str) -> Amendment:
+    """Approve the content that `by` has seen; where that satisfies the policy, the next version is published.
+
+    Raises AlreadyDecided, ContentMoved, RoleMissing, OwnProposal or OutOfDate; then nothing was written.
+    """
+    head = law.lock_head()
+    siblings = lock_siblings(amendment)
+    row = still_undecided(siblings, amendment)
+    policies.check_can_accept(row, by)
+    review = _cast(row, by=by, seen_digest=seen_digest, verdict=Verdict.APPROVE, reason="")
+    if head and not policies.has_settled(review):
+        _check_publishable(row, head)
+    _after(row, review, head=head, siblings=siblings)
+    return row
+
+
+@transaction.atomic
+def edit_and_accept(*, amendment: Amendment, by: User, seen_digest: str, text: str, note: str = "") -> Amendment:
+    """Reword and approve in one step: both happen, or neither."""
+    law.lock_head()
+    edited = edit(amendment=amendment, by=by, seen_digest=seen_digest, text=text, note=note)
+    return accept(amendment=edited, by=by, seen_digest=edited.digest)
+
+
+@transaction.atomic
+def reject(*, amendment: Amendment, by: User, seen_digest: str, reason: str) -> Amendment:
+    """Turn the content that `by` has seen down, with a reason for its proposer. Publishes nothing."""
+    policies.check_says_why(reason)
+    row = lock(amendment)
+    policies.check_can_review(row, by)
+    _after(row, _cast(row, by=by, seen_digest=seen_digest, verdict=Verdict.REJECT, reason=reason))
+    return row
+
+
+@transaction.atomic
+def request_changes(*, amendment: Amendment, by: User, seen_digest: str, reason: str) -> Amendment:
+    """Ask for another wording, with what to change: it is the proposer's turn until the text is edited."""
+    policies.check_says_why(reason)
+    row = lock(amendment)
+    policies.check_can_request_changes(row, by)
+    _after(row, _cast(row, by=by, seen_digest=seen_digest, verdict=Verdict.CHANGES, reason=reason))
+    return row
+
+
+@transaction.atomic
+def take_back(*, amendment: Amendment, by: User) -> Amendment:
+    """Undo: delete the vote that `by` cast a moment ago. Raises TooLate once it counts."""
+    head = law.lock_head()
+    siblings = lock_siblings(amendment)
+    row = _among(siblings, amendment) or Amendment.objects.get(pk=amendment.pk)
+    votes = policies.in_the_air(row.reviews.filter(reviewer=by))
+    policies.check_can_take_back(row, votes)
+    row.reviews.filter(pk__in=[vote.pk for vote in votes]).delete()
+    announce(f"amendment:{row.pk}")
+    record("review taken back", row, by=by)
+    _take_effect(row, head=head, siblings=siblings)  # what others said may have waited for this one
+    return row
+
+
+def settle(amendment: Amendment) -> Amendment:
+    """Let the votes that nobody can take back any more take effect. Whoever calls it, and however often."""
+    row = Amendment.objects.get(pk=amendment.pk)
+    if _due(row) == row.state:
+        return row
+    with transaction.atomic():
+        head = law.lock_head()
+        siblings = lock_siblings(row)
+        if found := _among(siblings, row):
+            _take_effect(found, head=head, siblings=siblings)
+    return found or Amendment.objects.get(pk=row.pk)
+
+
+def settle_due() -> int:
+    """Settle every proposal whose votes lead elsewhere than where it stands; how many those were."""
+    votes = Review.objects.filter(digest=F("amendment__digest"), amendment__in=Amendment.objects.undecided())
+    rows = votes.select_related("amendment").order_by("amendment", "pk")
+    rules = policies.rules()
+    found = []
+    for _, group in groupby(rows, key=lambda vote: vote.amendment_id):
+        reviews = list(group)
+        amendment = reviews[0].amendment
+        if policies.due(amendment, reviews, rules[amendment.tier]) != amendment.state:
+            found.append(amendment)
+    for amendment in found:
+        settle(amendment)
+    return len(found)
+
+
+def _among(rows: Sequence[Amendment], amendment: Amendment) -> Amendment | None:
+    return next((row for row in rows if row.pk == amendment.pk), None)
+
+
+def _cast(row: Amendment, *, by: User, seen_digest: str, verdict: Verdict, reason: str) -> Review:
+    """The vote of `by` on the content they saw. The same again is the vote that they cast before."""
+    if row.digest != seen_digest:
+        raise ContentMoved
+    said = {"verdict": verdict, "reason": reason}
+    if same := row.reviews.filter(reviewer=by, digest=row.digest, **said).first():
+        return same
+    settles_at = timezone.now() + timedelta(seconds=settings.UNDO_SECONDS)
+    review, _ = Review.objects.update_or_create(
+        amendment=row, reviewer=by, digest=row.digest, defaults={**said, "settles_at": settles_at}
+    )
+    return review
+
+
+def _after(row: Amendment, review: Review, *, head: Version | None = None, siblings: Sequence[Amendment] = ()) -> None:
+    """What follows a vote: its effect, where it counts at once; else the entry, and a worker that is woken in time."""
+    if policies.has_settled(review) and _due(row) != row.state:
+        _move_on(row, _due(row), head=head, siblings=siblings)
+        return
+    announce(f"amendment:{row.pk}")
+    record("amendment reviewed", row, by=review.reviewer)
+    if not policies.has_settled(review):
+        transaction.on_commit(partial(_wake, row.pk), robust=True)
+
+
+def _due(row: Amendment) -> str:
+    return policies.due(row, row.reviews.filter(digest=row.digest), policies.rule_for(row.tier))
+
+
+def _take_effect(row: Amendment, *, head: Version | None, siblings: Sequence[Amendment]) -> None:
+    """Move `row` to where its votes lead. What can no longer be published waits for somebody to settle its text."""
+    if (state := _due(row)) == row.state:
+        return
+    try:
+        with transaction.atomic():
+            _move_on(row, state, head=head, siblings=siblings)
+    except Refused as refused:
+        row.refresh_from_db()
+        assert head is not None  # noqa: S101  an amendment has a base, so there is a head
+        clash(row, head, why=str(refused))
+
+
+def _move_on(row: Amendment, state: str, *, head: Version | None, siblings: Sequence[Amendment]) -> None:
+    """Decide, or say that people disagree, ask for changes, or no longer do. The last voter did it."""
+    last = max(policies.counted(row.reviews.select_related("reviewer"), row.digest), key=_cast_at, default=None)
+    if row.state == states.CHANGES_REQUESTED and state != states.REJECTED:
+        _stand(row, states.OPEN)
+    if state == states.ACCEPTED and last:
+        assert head is not None  # noqa: S101  an amendment has a base, so there is a head
+        publish(row, head=head, siblings=siblings, by=last.reviewer)
+    elif state == states.REJECTED and last:
+        close(row, state, by=last.reviewer, reason=last.reason)
+        announce("queue")
+        record("amendment rejected", row, by=last.reviewer, detail={"reason": last.reason})
+    else:
+        if row.state != state:
+            _stand(row, state)
+        record("amendment reviewed", row, by=last.reviewer if last else "system", detail={"state": state})
+
+
+def _stand(row: Amendment, state: str) -> None:
+    move(row, state)
+    row.save(update_fields=["state"])
+    announce(f"amendment:{row.pk}")
+
+
+def _cast_at(review: Review) -> tuple[float, int]:
+    return review.at.timestamp(), review.pk
+
+
+def _check_publishable(row: Amendment, head: Version) -> None:
+    """Whoever approves hears at once what would be in the way of a version, not when the vote takes effect."""
+    check_provable(apply(present(row), head.texts()))
+
+
+def _wake(pk: int) -> None:
+    """Have a worker settle it in time. Without a broker the next sweep does, or the page of whoever voted."""
+    from config.celery import app
+
+    if has_broker(settings.BROKER_URL):
+        app.send_task("amendments.tasks.settle", args=[pk], countdown=settings.UNDO_SECONDS + 0.1, retry=False)
