@@ -1,6 +1,8 @@
 from django.urls import path
+from django.views.decorators.http import require_safe
 
-from amendments.views import decisions, proposal, propose, queue
+from amendments.feeds import Decisions
+from amendments.views import decisions, discussion, inbox, proposal, propose, queue
 
 app_name = "amendments"
 urlpatterns = [
@@ -10,5 +12,19 @@ urlpatterns = [
     path("proposals/<int:pk>/accept/", decisions.accept, name="amendment-accept"),
     path("proposals/<int:pk>/edit/", decisions.edit, name="amendment-edit"),
     path("proposals/<int:pk>/reject/", decisions.reject, name="amendment-reject"),
+    path("proposals/<int:pk>/changes/", decisions.request_changes, name="amendment-changes"),
+    path("proposals/<int:pk>/defer/", decisions.defer, name="amendment-defer"),
+    path("proposals/<int:pk>/bring-back/", decisions.bring_back, name="amendment-bring-back"),
+    path("proposals/<int:pk>/duplicate/", decisions.mark_duplicate, name="amendment-duplicate"),
+    path("proposals/<int:pk>/assign/", decisions.assign, name="amendment-assign"),
+    path("proposals/<int:pk>/undo/", decisions.take_back, name="amendment-undo"),
+    path("proposals/<int:pk>/settle/", decisions.settle, name="amendment-settle"),
     path("proposals/<int:pk>/withdraw/", propose.withdraw, name="amendment-withdraw"),
+    path("proposals/<int:pk>/discussion/", discussion.show, name="discussion"),
+    path("proposals/<int:pk>/discussion/say/", discussion.say, name="discussion-say"),
+    path("inbox/", inbox.show, name="inbox"),
+    path("inbox/link/", inbox.link, name="inbox-link"),
+    path("inbox/read/", inbox.read, name="inbox-read"),
+    path("settings/desk/", inbox.settings, name="desk-settings"),
+    path("decisions.atom", require_safe(Decisions()), name="decisions-feed"),
 ]

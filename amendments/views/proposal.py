@@ -9,10 +9,13 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
 from amendments import policies, states
-from amendments.models import Amendment, EdgeCase, Label, Review, Revision
-from amendments.operations import Operations, apply, wording
-from amendments.views.words import REASONS, STATE_LABELS, kind_label, proposer_label, score_words
-from amendments.visibility import visible_reviews
+from amendments.models import Amendment, Revision
+from amendments.operations import Merge, Operations, Split, apply, wording
+from amendments.views.comments import Said, discussion
+from amendments.views.origin import evidence, producer
+from amendments.views.surroundings import beside, overlaps, precedents
+from amendments.views.words import REASONS, STATE_LABELS, kind_label
+from amendments.visibility import Seen, consolidating_since, visible_reviews
 from config.http import render_page
 from constitution.diffs import Change, Segment, changes, redline
 from constitution.errors import Refused
@@ -21,7 +24,6 @@ from constitution.people import PersonRequest
 from constitution.texts import CLAUSE_LIMIT
 from constitution.views.history.parts import comparison
 
-EVIDENCE_SHOWN = 12
 TEMPLATE = "amendments/amendment_page.html"
 PARTIALS = {"standing", "decision", "clash"}
 
@@ -46,28 +48,35 @@ def detail(request: PersonRequest, pk: int) -> HttpResponse:
     return page(request, pk, Attempt())
 
 
-def page(request: PersonRequest, pk: int, attempt: Attempt) -> HttpResponse:
-    """The proposal's page as it stands now, with what the person just tried."""
+def page(request: PersonRequest, pk: int, attempt: Attempt, *, said: Said | None = None) -> HttpResponse:
+    """The proposal's page as it stands now, with what the person just tried to decide or to say."""
     amendment = load(pk)
     view = Standing(amendment)
+    found = evidence(amendment)
     context = {
         "amendment": view.facts(),
-        **_evidence(amendment),
-        "producer": _producer(amendment),
+        **found,
+        "producer": producer(amendment),
         "alternatives": view.alternatives(),
         "requirements": _requirements(amendment),
-        "reviews": [_review(review) for review in visible_reviews(amendment, request.user)],
+        **_reviews(request, amendment),
+        **overlaps(amendment, view.operations, view.law),
+        "beside": beside(amendment.principle_id, view.law),
+        **precedents(amendment, view.clause, [case["prompt"] for case in found["evidence"]]),
+        "discussion": discussion(amendment, request.user, before=request.GET.get("before", ""), said=said),
         "outdated": view.outdated(),
         "decided": view.decided(),
         **_decision(request, amendment, view, attempt),
         "may_withdraw": amendment.author_id == request.user.pk and amendment.is_undecided,
         **_neighbours(amendment),
     }
-    return render_page(request, TEMPLATE, context, partials=PARTIALS, status=attempt.status)
+    status = said.status if said else attempt.status
+    return render_page(request, TEMPLATE, context, partials=PARTIALS, status=status)
 
 
 def load(pk: int) -> Amendment:
-    rows = Amendment.objects.select_related("base", "cluster", "producer", "author", "decided_by", "version")
+    people = ("author", "assignee", "decided_by")
+    rows = Amendment.objects.select_related("base", "cluster", "producer", "version", "context_changed_in", *people)
     return get_object_or_404(rows, pk=pk)
 
 
@@ -111,6 +120,11 @@ class Standing:
             "rationale": amendment.rationale,
             "created_at": amendment.created_at,
             "base_number": amendment.base.number,
+            "assignee": str(amendment.assignee or ""),
+            "deferred_until": amendment.deferred_until if policies.is_deferred(amendment) else None,
+            "duplicate_of": amendment.duplicate_of_id,
+            "context_changed_in": amendment.context_changed_in if amendment.is_undecided else None,
+            "has_life": self.clause is not None,
             "digest": amendment.digest,
             "before": self.before,
             "after": self.after,
@@ -118,9 +132,18 @@ class Standing:
         }
 
     def changes(self) -> list[dict[str, Any]]:
-        """Every clause that it touches, the one that it is about first."""
+        """Every clause that it touches, the one that it is about first, each with both texts."""
         found = changes(self.law, apply(self.operations, self.law))
-        return [comparison(change) for change in sorted(found, key=self._is_beside)]
+        fates = _fates(self.operations)
+        return [
+            comparison(change)
+            | {
+                "fate": fates.get(change.principle, change.kind),
+                "before": change.before.text if change.before else "",
+                "after": change.after.text if change.after else "",
+            }
+            for change in sorted(found, key=self._is_beside)
+        ]
 
     def _is_beside(self, change: Change) -> bool:
         return change.principle != self.amendment.principle_id
@@ -181,44 +204,20 @@ class Standing:
         return self.after
 
 
+def _fates(operations: Operations) -> dict[str, str]:
+    """What becomes of the clauses that others take in or give off."""
+    found: dict[str, str] = {}
+    for operation in operations:
+        if isinstance(operation, Merge):
+            found |= {clause.principle: f"joined into {operation.principle}" for clause in operation.absorbs}
+        elif isinstance(operation, Split):
+            found |= {part.principle: f"split off from {operation.principle}" for part in operation.parts}
+    return found
+
+
 def _clause(version: Version, principle: str) -> Clause | None:
     row = VersionClause.objects.select_related("clause").filter(version=version, principle=principle).first()
     return row.clause if row else None
-
-
-def _evidence(amendment: Amendment) -> dict[str, Any]:
-    if amendment.cluster is None:
-        return {"evidence": [], "evidence_more": 0}
-    cases = amendment.cluster.edge_cases.select_related("scenario").order_by("-score", "pk")
-    total = cases.count()
-    shown = list(cases[:EVIDENCE_SHOWN])
-    return {"evidence": [_case(case) for case in shown], "evidence_more": total - len(shown)}
-
-
-def _case(case: EdgeCase) -> dict[str, Any]:
-    return {
-        "pk": case.pk,
-        "prompt": case.scenario.prompt,
-        "context": list(case.scenario.context.values()),
-        "response": case.response,
-        "is_harmful": case.scenario.label == Label.HARMFUL,
-        "signal_label": case.get_signal_display(),
-        "score_words": score_words(case),
-        "score": case.score,
-        "verdicts": case.detail.get("verdicts", []),
-    }
-
-
-def _producer(amendment: Amendment) -> dict[str, Any]:
-    producer = amendment.producer
-    return {
-        "is_person": producer is None,
-        "name": proposer_label(amendment),
-        "checkpoint": producer.checkpoint if producer else "",
-        "prompt_digest": producer.prompts if producer else "",
-        "model": producer.model if producer else "",
-        "url": "",
-    }
 
 
 def _requirements(amendment: Amendment) -> list[dict[str, str]]:
@@ -233,13 +232,26 @@ def _requirements(amendment: Amendment) -> list[dict[str, str]]:
     ]
 
 
-def _review(review: Review) -> dict[str, Any]:
+def _reviews(request: PersonRequest, amendment: Amendment) -> dict[str, Any]:
+    """The reviews that the person may read, and where the reviewing is."""
+    wanted = policies.rule_for(amendment.tier).reviewers
     return {
-        "by": str(review.reviewer),
+        "reviews": [_review(amendment, seen) for seen in visible_reviews(amendment, request.user)],
+        "is_blind": amendment.is_undecided and wanted > 1,
+        "consolidating_since": consolidating_since(amendment) if amendment.is_undecided else None,
+        "is_conflicted": amendment.state == states.CONFLICTED,
+        "is_changes_requested": amendment.state == states.CHANGES_REQUESTED,
+    }
+
+
+def _review(amendment: Amendment, seen: Seen) -> dict[str, Any]:
+    review = seen.review
+    return {
+        "by": str(review.reviewer) if seen.is_named else "A reviewer",
         "verdict_label": review.get_verdict_display(),
         "at": review.at,
         "note": review.reason,
-        "is_hidden": False,
+        "is_of_earlier": review.digest != amendment.digest,
     }
 
 

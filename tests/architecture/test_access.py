@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
 from django.http import HttpResponseBase
@@ -82,8 +83,30 @@ ACCESS = {
     "amendments:amendment-accept": DECIDE,
     "amendments:amendment-edit": DECIDE,
     "amendments:amendment-reject": DECIDE,
+    "amendments:amendment-changes": DECIDE,
+    "amendments:amendment-defer": Access(
+        roles=(Role.REVIEWER,),
+        method="post",
+        accepted=(302,),
+        kwargs=("pk",),
+        data={"until": (timezone.localdate() + timedelta(days=9)).isoformat()},
+    ),
+    "amendments:amendment-bring-back": DECIDE,
+    "amendments:amendment-duplicate": Access(
+        roles=(Role.REVIEWER,), method="post", accepted=(409,), kwargs=("pk",), data={"of": "0"}
+    ),
+    "amendments:amendment-assign": DECIDE,
+    "amendments:amendment-undo": Access(method="post", accepted=(409,), kwargs=("pk",)),  # nobody has a vote here
+    "amendments:amendment-settle": DECIDE,
     "amendments:amendment-withdraw": Access(method="post", accepted=(302,), kwargs=("pk",)),  # says why not
     "amendments:propose": Access(kwargs=("principle",)),
+    "amendments:discussion": Access(kwargs=("pk",), accepted=(302,)),  # to its place on the page
+    "amendments:discussion-say": Access(kwargs=("pk",), method="post", accepted=(302,)),
+    "amendments:inbox": READ,
+    "amendments:inbox-link": READ,
+    "amendments:inbox-read": Access(method="post", accepted=(302,)),
+    "amendments:desk-settings": READ,
+    "amendments:decisions-feed": READ,
     "constitution:head": READ,
     "constitution:version-detail": Access(kwargs=("number",)),
     "constitution:version-prompt": Access(kwargs=("number",)),

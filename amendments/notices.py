@@ -1,0 +1,219 @@
+"""Who should know: whose turn it is, who was mentioned, and what was decided. And the digest mail, one for a person.
+
+A turn follows from what a proposal is now, so a notice of one is never marked as read: it goes when the turn is over.
+Machines are never in turn. Nothing here follows from a vote that its reader may not see.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+
+from django.core.mail import EmailMessage
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.urls import reverse
+from django.utils import timezone
+
+from amendments import states
+from amendments.models import Amendment, Audience, Comment, DeskSettings, Digest, Notice, NoticeKind
+from amendments.visibility import is_judge, visible_comments
+from config.live import publish as announce
+from constitution import ledger
+from constitution.errors import Refused
+from constitution.models import User
+
+MENTION = re.compile(r"(?<![\w@.+-])@(\w[\w.+-]*\w|\w)")
+MOST_MENTIONED = 20
+LONGEST_SENTENCE = 300
+# Beats are not on time to the second; a mail a day stays at its hour.
+INTERVALS = {Digest.DAILY: timedelta(hours=23, minutes=30), Digest.WEEKLY: timedelta(days=7, minutes=-30)}
+CLASH = "The constitution changed in the same place as your proposal. Settle that, or withdraw it."
+CHANGES = "A reviewer asks for changes to your proposal."
+CONFLICT = "The reviews differ. Read the reasons, then keep your review or change it."
+ASSIGNED = "It was assigned to you."
+OUTCOMES = {
+    states.ACCEPTED: "accepted",
+    states.REJECTED: "rejected",
+    states.WITHDRAWN: "withdrawn",
+    states.DUPLICATE: "closed as a duplicate",
+    states.OBSOLETE: "closed, because its clause changed",
+}
+
+
+def after(row: Amendment, *, by: User | str) -> None:
+    """Bring the notices in line with `row`, which `by` has just changed. Called in the transaction of the change."""
+    people = _turns(row)
+    over = Notice.objects.filter(amendment=row, kind=NoticeKind.TURN, read_at=None)
+    over.exclude(recipient__in=people).update(read_at=timezone.now())
+    _tell(row, NoticeKind.TURN, people)
+    if not row.is_undecided:
+        decided(row, by=by)
+
+
+def decided(row: Amendment, *, by: User | str) -> None:
+    """Tell whoever proposed `row` and whoever reviewed it what came of it; not the one who just decided."""
+    people = set(row.reviews.values_list("reviewer", flat=True)) | ({row.author_id} if row.author_id else set())
+    if isinstance(by, User):
+        people.discard(by.pk)
+    what = f"{row.version} follows from it." if row.version_id else row.reason
+    sentence = f"It was {OUTCOMES[row.state]}. {what}".strip()
+    _tell(row, NoticeKind.DECIDED, dict.fromkeys((pk for pk in people if pk), sentence))
+
+
+def mention(comment: Comment) -> None:
+    """Tell those whom `comment` names, where they may read it."""
+    row = comment.amendment
+    named = mentioned(comment)
+    readers = [person for person in named if visible_comments(row, person).filter(pk=comment.pk).exists()]
+    sentence = f"{comment.author}: {comment.text}"
+    _tell(row, NoticeKind.MENTION, {person.pk: sentence for person in readers if person.pk != comment.author_id})
+
+
+def mentioned(comment: Comment) -> list[User]:
+    """The people whom `comment` names and who may ever read it before the decision."""
+    names = list(dict.fromkeys(MENTION.findall(comment.text)))[:MOST_MENTIONED]
+    people = User.objects.filter(username__in=names, is_active=True, roles__len__gt=0).order_by("pk")
+    if comment.audience == Audience.EVERYBODY:
+        return list(people)
+    return [person for person in people if is_judge(comment.amendment, person)]
+
+
+def waiting(person: User) -> QuerySet[Notice]:
+    """What waits for `person`, newest first. Of a proposal that is decided or put off, nobody is in turn."""
+    rows = Notice.objects.filter(recipient=person, read_at=None).select_related("amendment").order_by("-pk")
+    is_off = Q(amendment__deferred_until__gt=timezone.now()) | ~Q(amendment__state__in=states.UNDECIDED)
+    return rows.exclude(is_off & Q(kind=NoticeKind.TURN))
+
+
+@transaction.atomic
+def read(*, by: User, notice: Notice | None = None) -> int:
+    """Mark `notice`, or all but the turns, as read; how many there were. Raises Refused for somebody else's, or a turn.
+
+    A turn is over when the thing is done, not when it was seen.
+    """
+    rows = Notice.objects.filter(recipient=by, read_at=None).exclude(kind=NoticeKind.TURN)
+    if notice is not None:
+        if notice.recipient_id != by.pk:
+            raise Refused("That is not addressed to you.")
+        if notice.kind == NoticeKind.TURN:
+            raise Refused("It waits until you have done what it asks for, or until it is no longer your turn.")
+        rows = rows.filter(pk=notice.pk)
+    count = rows.update(read_at=timezone.now())
+    if count:
+        ledger.append(action="notices read", by=by, subject=f"person:{by.pk}", detail={"count": count})
+    return count
+
+
+@transaction.atomic
+def set_digest(*, digest: str, by: User) -> DeskSettings:
+    """Choose how often `by` gets a mail. Raises Refused for what is no choice."""
+    if digest not in Digest.values:
+        raise Refused("Choose one of: no mail, one mail a day, one mail a week.")
+    chosen, _ = DeskSettings.objects.select_for_update().update_or_create(person=by, defaults={"digest": digest})
+    ledger.append(action="desk settings set", by=by, subject=f"person:{by.pk}", detail={"digest": digest})
+    return chosen
+
+
+def send_digests(*, site: str = "") -> int:
+    """Write to everybody for whom something new waits and who is due; how many mails went out.
+
+    Two runs at once write to each person once: the second finds the row locked, or the mail sent.
+    """
+    unmailed = Notice.objects.filter(read_at=None, mailed_at=None).values("recipient")
+    people = User.objects.filter(pk__in=unmailed, is_active=True, roles__len__gt=0).exclude(email="")
+    DeskSettings.objects.bulk_create(
+        [DeskSettings(person=person) for person in people.filter(desk__isnull=True)], ignore_conflicts=True
+    )
+    return sum(
+        _send_digest(person=pk, site=site, by="digest") for pk in people.order_by("pk").values_list("pk", flat=True)
+    )
+
+
+@transaction.atomic
+def _send_digest(*, person: int, site: str, by: str) -> bool:
+    """One mail with all that is new for this person. A mail that cannot be sent leaves everything as it was."""
+    rows = DeskSettings.objects.select_for_update(skip_locked=True, of=("self",)).select_related("person")
+    desk = rows.filter(person=person).first()
+    now = timezone.now()
+    if desk is None or not _is_due(desk):
+        return False
+    found = list(waiting(desk.person).filter(mailed_at=None))
+    if not found:
+        return False
+    Notice.objects.filter(pk__in=[notice.pk for notice in found]).update(mailed_at=now)
+    DeskSettings.objects.filter(pk=desk.pk).update(mailed_at=now)
+    ledger.append(action="digest sent", by=by, subject=f"person:{person}", detail={"count": len(found)})
+    EmailMessage(subject=_subject(found), body=_body(found, site), to=[desk.person.email]).send()
+    return True
+
+
+def _is_due(desk: DeskSettings) -> bool:
+    if desk.digest == Digest.OFF:
+        return False
+    return desk.mailed_at is None or desk.mailed_at <= timezone.now() - INTERVALS[Digest(desk.digest)]
+
+
+def _turns(row: Amendment) -> dict[int, str]:
+    """Who has to do something before `row` can go on: person -> what. A pure reading of the proposal's state."""
+    if not row.is_undecided:
+        return {}
+    if row.state in (states.NEEDS_REBASE, states.CHANGES_REQUESTED):
+        return {row.author_id: CLASH if row.state == states.NEEDS_REBASE else CHANGES} if row.author_id else {}
+    reviews = row.reviews.filter(digest=row.digest).order_by("pk")
+    if row.state == states.CONFLICTED:
+        return dict.fromkeys(reviews.values_list("reviewer", flat=True), CONFLICT)
+    if row.assignee_id is None or reviews.filter(reviewer=row.assignee_id).exists():
+        return {}
+    return {row.assignee_id: ASSIGNED}
+
+
+def _tell(row: Amendment, kind: NoticeKind, sentences: Mapping[int, str]) -> None:
+    """Leave each person one waiting notice of this kind; where one waits that says the same, nothing changes."""
+    if not sentences:
+        return
+    people = User.objects.filter(pk__in=sentences, is_active=True, roles__len__gt=0)
+    found = Notice.objects.select_for_update().filter(recipient__in=people, amendment=row, kind=kind, read_at=None)
+    waits = {notice.recipient_id: notice for notice in found.order_by("pk")}
+    news: list[int] = []
+    for pk in people.order_by("pk").values_list("pk", flat=True):
+        sentence = _cut(sentences[pk])
+        if pk not in waits:
+            Notice.objects.bulk_create(
+                [Notice(recipient_id=pk, amendment=row, kind=kind, sentence=sentence)], ignore_conflicts=True
+            )
+        elif waits[pk].sentence != sentence:
+            changed = Notice.objects.filter(pk=waits[pk].pk)
+            changed.update(sentence=sentence, created_at=timezone.now(), mailed_at=None)
+        else:
+            continue
+        news.append(pk)
+    for pk in news:
+        announce(f"inbox:{pk}")
+
+
+def _cut(sentence: str) -> str:
+    line = " ".join(sentence.split())
+    return line if len(line) <= LONGEST_SENTENCE else f"{line[: LONGEST_SENTENCE - 1]}…"
+
+
+def _subject(found: Iterable[Notice]) -> str:
+    turns = sum(notice.kind == NoticeKind.TURN for notice in found)
+    if turns:
+        return f"Ratify: {turns} proposal{'' if turns == 1 else 's'} wait{'s' if turns == 1 else ''} for you"
+    return "Ratify: what happened to your proposals"
+
+
+def _body(found: list[Notice], site: str) -> str:
+    """Plain text: what waits, by kind, with the address of each proposal and of the settings."""
+    parts = []
+    for kind in NoticeKind:
+        rows = [notice for notice in found if notice.kind == kind]
+        lines = [f"- {notice.amendment.principle_id}: {notice.sentence}\n  {_link(site, notice)}" for notice in rows]
+        if rows:
+            parts.append("\n".join([kind.label, *lines]))
+    foot = f"How often you get this mail: {site}{reverse('amendments:desk-settings')}"
+    return "\n\n".join([*parts, foot]) + "\n"
+
+
+def _link(site: str, notice: Notice) -> str:
+    return f"{site}{notice.amendment.get_absolute_url()}"
