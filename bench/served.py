@@ -49,7 +49,7 @@ def measure(clauses: Sequence[ClauseText], profiles: Sequence[ProfileText], cont
     with tempfile.TemporaryDirectory() as folder:
         os.environ["RATIFY_VAR"] = folder
         secret = _prepare(clauses, profiles)
-        with _server() as port:
+        with server() as port:
             asked = _questions(secret, [profile.slug for profile in profiles], contexts)
             return _measure(port, _request(PING), asked)
 
@@ -76,7 +76,7 @@ def _prepare(clauses: Sequence[ClauseText], profiles: Sequence[ProfileText]) -> 
 
 
 @contextmanager
-def _server() -> Iterator[int]:
+def server() -> Iterator[int]:
     """The web process on a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         command = [sys.executable, "-m", "config.server", str(listening.fileno())]
