@@ -12,8 +12,10 @@ import structlog
 from django.conf import settings
 
 from amendments.actions import propose
+from amendments.errors import HeldBack
 from amendments.models import Amendment, Cluster, EdgeCase, Label, Producer, Scenario, Signal
 from amendments.operations import Revise
+from amendments.producers import check_may_file
 from config.live import publish as announce
 from constitution.errors import Refused
 from constitution.models import Tier
@@ -28,6 +30,7 @@ LEAST_SIGNAL = 0.5
 # Not every draft does more good than harm, so more clusters are drafted for than proposals are filed.
 MOST_PROPOSALS, MOST_DRAFTED = 4, 10
 MOST_TRIES = 5
+LONGEST_MESSAGE = 200
 
 Tell = Callable[[str], None]
 
@@ -129,13 +132,25 @@ def _run(claimed: SurfacingRun, engine_for: EngineFor, check: Callable[[], None]
     while answers := list(islice(answered, BATCH)):
         check()
         _keep(claimed, engine, producer, answers)
+    held_back = _propose_most(claimed, engine, producer, clauses, check)
+    actions.finish_surfacing(run=claimed, message=f"{_summary(claimed)}{held_back}"[:LONGEST_MESSAGE])
+
+
+def _propose_most(
+    claimed: SurfacingRun, engine: Engine, producer: Producer, clauses: Sequence[ClauseText], check: Callable[[], None]
+) -> str:
+    """Propose for the most pressing clusters; why that was held back, where people want nothing more of it now."""
     filed = 0
     for cluster in _pressing_clusters(claimed, clauses):
         check()
-        filed += _propose(claimed, engine, producer, cluster)
+        try:
+            filed += _propose(claimed, engine, producer, cluster)
+        except HeldBack as refused:
+            log.warning("proposals were held back", reason=str(refused))
+            return f" Held back: {refused}"
         if filed == MOST_PROPOSALS:
             break
-    actions.finish_surfacing(run=claimed, message=_summary(claimed))
+    return ""
 
 
 def _ask(row: Scenario, clauses: Sequence[ClauseText]) -> Asked:
@@ -226,7 +241,9 @@ def _wrong_cases(cluster: Cluster) -> list[EdgeCase]:
 
 
 def _propose(claimed: SurfacingRun, engine: Engine, producer: Producer, cluster: Cluster) -> bool:
-    """Draft for a cluster and file the best draft; False where none does more good than harm."""
+    """Draft for a cluster and file the best draft; False where none does more good than harm. May raise HeldBack."""
+    with leases.fenced(claimed):
+        check_may_file(producer)  # drafting takes minutes, which it need not
     clause = next(text for text in claimed.version.texts() if text.principle == cluster.principle_id)
     _tell(claimed, f"Drafting a change to {clause.principle}, {clause.title}."[:200])
     cases = _wrong_cases(cluster)
@@ -265,6 +282,8 @@ def _file(
                 priority=reading.priority(clause.tier, scores),
                 priority_reason=reason,
             )
+        except HeldBack:
+            raise
         except Refused as refused:
             # The law moved on, or a policy forbids it: the cluster stays, as evidence for people.
             log.warning("nothing was proposed", principle=clause.principle, reason=str(refused))

@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
         migrations.RunSQL("UPDATE amendments_review SET first_verdict = verdict", migrations.RunSQL.noop),
         pgtrigger.migrations.AddTrigger(
             model_name='review',
-            trigger=pgtrigger.compiler.Trigger(name='first_verdict_stays', sql=pgtrigger.compiler.UpsertTriggerSql(func="\n                    IF TG_OP = 'INSERT' OR OLD.settles_at > now() THEN\n                        NEW.first_verdict = NEW.verdict;\n                    ELSE\n                        NEW.first_verdict = OLD.first_verdict;\n                    END IF;\n                    RETURN NEW;\n                ", hash='ff4d3467594da1326c7a0bb954f979921eadb1e3', operation='INSERT OR UPDATE', pgid='pgtrigger_first_verdict_stays_0a1b4', table='amendments_review', when='BEFORE')),
+            trigger=pgtrigger.compiler.Trigger(name='first_verdict_stays', sql=pgtrigger.compiler.UpsertTriggerSql(func="\n                    IF TG_OP = 'INSERT' OR OLD.settles_at > clock_timestamp() THEN\n                        NEW.first_verdict = NEW.verdict;\n                    ELSE\n                        NEW.first_verdict = OLD.first_verdict;\n                    END IF;\n                    RETURN NEW;\n                ", hash='3cbe7c3499725d5476e54decde8cf3026079cba2', operation='INSERT OR UPDATE', pgid='pgtrigger_first_verdict_stays_0a1b4', table='amendments_review', when='BEFORE')),
         ),
         migrations.AddField(
             model_name='clearance',

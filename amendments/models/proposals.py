@@ -246,7 +246,7 @@ class Review(models.Model):
                 operation=pgtrigger.Insert | pgtrigger.Update,
                 when=pgtrigger.Before,
                 func="""
-                    IF TG_OP = 'INSERT' OR OLD.settles_at > now() THEN
+                    IF TG_OP = 'INSERT' OR OLD.settles_at > clock_timestamp() THEN
                         NEW.first_verdict = NEW.verdict;
                     ELSE
                         NEW.first_verdict = OLD.first_verdict;

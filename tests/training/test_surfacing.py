@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from amendments.models import Amendment, Cluster, EdgeCase, Label, Scenario, Signal
+from amendments import producers
+from amendments.models import Amendment, Cluster, EdgeCase, Label, Producer, Scenario, Signal
 from amendments.states import OPEN
 from constitution import ledger
 from constitution.models import LedgerEntry, User, Version
@@ -211,3 +212,16 @@ def test_priority_grows_with_tier_severity_and_size() -> None:
     assert reading.priority(2, [0.9, 0.9]) > reading.priority(2, [0.9])
     assert reading.priority(2, [0.9]) > reading.priority(3, [0.9])
     assert reading.priority(2, [0.9]) > reading.priority(2, [0.6])
+
+
+def test_proposals_of_a_producer_in_quarantine_are_held_back_and_the_run_is_done(
+    surfacing: SurfacingRun, scenarios: list[Scenario], reviewer: User
+) -> None:
+    producer = Producer.objects.create(model="a known engine", checkpoint="c" * 64, prompts="p" * 64)
+    producers.quarantine(producer=producer, note="It repeats itself.", by=reviewer)
+    work(KnownEngine())
+    surfacing.refresh_from_db()
+    assert (surfacing.state, surfacing.read) == (DONE, 12)
+    assert "Held back: a known engine · cccccccc is in quarantine" in surfacing.message
+    assert Cluster.objects.exists()
+    assert not Amendment.objects.exists()
