@@ -1,7 +1,7 @@
 """Stage 1: what the frozen reference answers to every training prompt, with no constitution in sight.
 
-For a harmful prompt this is the answer that a revision has to beat; for a benign one its opening is kept as the
-target, so that the round teaches nothing new about helping.
+For a harmful prompt this is the answer that a revision has to beat; for a benign one it is kept as the target, so
+that the round teaches nothing new about helping.
 """
 
 import sys

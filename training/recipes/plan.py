@@ -90,8 +90,8 @@ class Prompt:
 class GenerateConfig:
     """Plain answers of the reference, in tokens."""
 
-    max_new_tokens: int = 16
-    batch_size: int = 32
+    max_new_tokens: int = 28
+    batch_size: int = 64
 
     def __post_init__(self) -> None:
         check(self.max_new_tokens > 0 and self.batch_size > 0, "Answers and batches need a positive size.")
@@ -143,18 +143,18 @@ class LoraConfig:
 class SFTConfig:
     """Supervised fine-tuning. A row above `max_length` tokens refuses the round.
 
-    Of a benign answer `opening_tokens` are learnt.
+    Of a benign answer `opening_tokens` are learnt: enough of them that the model goes on answering fluently.
     """
 
     lora: LoraConfig = LoraConfig()
-    learning_rate: float = 2e-4
+    learning_rate: float = 1e-3
     batch_size: int = 8
-    epochs: int = 1
+    epochs: int = 3
     warmup_steps: int = 5
     max_length: int = 512
     save_every: int = 25
     examples: bool = True
-    opening_tokens: int = 8
+    opening_tokens: int = 24
 
     def __post_init__(self) -> None:
         check_training(self)
@@ -170,9 +170,9 @@ class DPOConfig:
 
     beta: float = 0.1
     sft_weight: float = 0.07
-    learning_rate: float = 5e-4
+    learning_rate: float = 2e-4
     batch_size: int = 8
-    epochs: int = 2
+    epochs: int = 1
     warmup_steps: int = 5
     max_length: int = 512
     save_every: int = 25
@@ -252,7 +252,7 @@ def preset(name: str) -> Stages:
     if name == "quick":
         return Stages(
             revise=ReviseConfig(attempts=1),
-            sft=SFTConfig(examples=False),
+            sft=SFTConfig(epochs=1, examples=False),
             dpo=DPOConfig(epochs=1, examples=False),
             evaluate=EvaluateConfig(max_new_tokens=16),
             looks=LooksConfig(steps=(5, 10)),
@@ -265,7 +265,9 @@ def preset(name: str) -> Stages:
             sft=SFTConfig(
                 lora=LoraConfig(rank=2, alpha=4),
                 opening_tokens=4,
+                learning_rate=2e-4,
                 batch_size=4,
+                epochs=1,
                 warmup_steps=1,
                 save_every=2,
             ),

@@ -46,8 +46,8 @@ def decided_row(clause: Clause, number: int) -> Row:
 def encode(lm: LanguageModel, row: Row, opening_tokens: int) -> Row:
     """Token ids of prompt and answer, and which of them belong to the answer.
 
-    Of a benign answer only the opening is learnt, and it is left open: whether to help is decided there, the weight
-    lies on that decision, and the model does not learn to stop early.
+    Of a benign answer the first sentence or two are learnt: where that is only a few words, answers become fragments
+    however the balance of refusals looks. They are left open, so that the model does not learn to stop early.
     """
     prompt = finetune.prompt_ids(lm, row["prompt"])
     answer = finetune.completion_ids(lm, row["completion"])
