@@ -258,16 +258,35 @@ document.addEventListener("htmx:afterSettle", () => {
   unfolded.clear();
 });
 
+// Undo ----------------------------------------------------------------------------------------------------------
+// The seconds until a vote counts. The page asks the server by itself when they are over (hx-trigger).
+
+function countDown() {
+  for (const left of document.querySelectorAll("[data-seconds]")) {
+    left.ends ??= performance.now() + Number(left.dataset.seconds) * 1000;
+    left.textContent = Math.max(0, Math.ceil((left.ends - performance.now()) / 1000));
+  }
+}
+countDown();
+setInterval(countDown, 500);
+
+// What came of it is said aloud, and what is being typed stays unsent work.
+document.addEventListener("htmx:afterSwap", (event) => {
+  const vote = event.detail.elt.closest?.(".undo-vote");
+  if (vote && !vote.querySelector("form")) announce(vote.textContent.trim());
+});
+
 // A refusal stays in view, and the person stays where they were.
 document.addEventListener("htmx:afterSwap", (event) => {
-  if (event.detail.requestConfig?.verb !== "post") return;
+  if (event.detail.requestConfig?.verb !== "post" || event.detail.requestConfig.path.endsWith("/settle/")) return;
   hasUnsentWork = Boolean(document.querySelector(".work-panel[open] textarea"));
   document.querySelector("#clash .notice")?.scrollIntoView({ block: "center" });
 });
 
 // Polls fail quietly, the chip in the header tells of them; a decision that did not arrive must be told.
 function complain(event, sentence) {
-  if (event.detail.requestConfig?.verb !== "get") tell(sentence);
+  const { verb, path } = event.detail.requestConfig ?? {};
+  if (verb !== "get" && !path?.endsWith("/settle/")) tell(sentence);
 }
 document.addEventListener("htmx:sendError", (event) => {
   complain(event, "The server cannot be reached. Nothing was saved; your text is still here.");

@@ -14,7 +14,7 @@ from constitution.models import User
 
 @transaction.atomic
 def defer(*, amendment: Amendment, by: User, until: date, reason: str) -> Amendment:
-    """Put `amendment` off until the morning of a day, with a reason. From then on the queue shows it again by itself."""
+    """Put `amendment` off until the morning of a day, with a reason. It comes back to the queue by itself."""
     policies.check_says_why(reason)
     row = lock(amendment)
     policies.check_can_defer(row, by)

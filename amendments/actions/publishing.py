@@ -24,7 +24,7 @@ def publish(row: Amendment, *, head: Version, siblings: Sequence[Amendment], by:
 
 
 def clash(row: Amendment, version: Version, why: str = "") -> None:
-    """Set `row` aside until somebody settles its text with `version`. One that waits for that already goes on waiting."""
+    """Set `row` aside until somebody settles its text with `version`. One that waits already goes on waiting."""
     if row.state == states.NEEDS_REBASE:
         return
     move(row, states.NEEDS_REBASE)

@@ -19,8 +19,9 @@ from amendments.actions.proposing import edit
 from amendments.actions.publishing import clash, publish
 from amendments.actions.records import close, lock, lock_siblings, move, present, record, still_undecided
 from amendments.errors import ContentMoved
-from amendments.models import Amendment, Review, Verdict
+from amendments.models import Amendment, Phase, Review, Verdict
 from amendments.operations import apply
+from amendments.visibility import phase
 from config.health import has_broker
 from config.live import publish as announce
 from constitution import actions as law
@@ -83,7 +84,7 @@ def take_back(*, amendment: Amendment, by: User) -> Amendment:
     votes = policies.in_the_air(row.reviews.filter(reviewer=by))
     policies.check_can_take_back(row, votes)
     row.reviews.filter(pk__in=[vote.pk for vote in votes]).delete()
-    announce(f"amendment:{row.pk}")
+    _tell_readers(row)
     record("review taken back", row, by=by)
     _take_effect(row, head=head, siblings=siblings)  # what others said may have waited for this one
     return row
@@ -141,10 +142,16 @@ def _after(row: Amendment, review: Review, *, head: Version | None = None, sibli
     if policies.has_settled(review) and _due(row) != row.state:
         _move_on(row, _due(row), head=head, siblings=siblings)
         return
-    announce(f"amendment:{row.pk}")
+    _tell_readers(row)
     record("amendment reviewed", row, by=review.reviewer)
     if not policies.has_settled(review):
         transaction.on_commit(partial(_wake, row.pk), robust=True)
+
+
+def _tell_readers(row: Amendment) -> None:
+    """Have open pages fetch themselves again. Before all reviews are in, even that would tell of a vote."""
+    if phase(row) == Phase.CONSOLIDATION:
+        announce(f"amendment:{row.pk}")
 
 
 def _due(row: Amendment) -> str:

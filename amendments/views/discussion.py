@@ -8,7 +8,8 @@ from amendments import discussion
 from amendments.models import Audience
 from amendments.views import comments
 from amendments.views.comments import Said
-from amendments.views.proposal import Attempt, load, page
+from amendments.views.panels import Attempt
+from amendments.views.proposal import load, page
 from config.http import is_fragment, render_page
 from constitution.errors import Refused
 from constitution.people import PersonRequest

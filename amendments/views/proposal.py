@@ -1,7 +1,5 @@
 """One proposal: the change, why, the evidence, who made it, what is needed, and the way to decide."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from django.http import HttpResponse
@@ -14,33 +12,17 @@ from amendments.operations import Merge, Operations, Split, apply, wording
 from amendments.views.comments import Said, discussion
 from amendments.views.origin import evidence, producer
 from amendments.views.surroundings import beside, overlaps, precedents
-from amendments.views.words import REASONS, STATE_LABELS, kind_label
+from amendments.views.panels import Attempt, decision
+from amendments.views.words import STATE_LABELS, kind_label
 from amendments.visibility import Seen, consolidating_since, visible_reviews
 from config.http import render_page
-from constitution.diffs import Change, Segment, changes, redline
-from constitution.errors import Refused
-from constitution.models import Clause, User, Version, VersionClause
+from constitution.diffs import Change, changes, redline
+from constitution.models import Clause, Version, VersionClause
 from constitution.people import PersonRequest
-from constitution.texts import CLAUSE_LIMIT
 from constitution.views.history.parts import comparison
 
 TEMPLATE = "amendments/amendment_page.html"
-PARTIALS = {"standing", "decision", "clash"}
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """What a person tried and was refused, so that nothing they wrote is lost."""
-
-    action: str = ""
-    error: str = ""
-    clash: str = ""
-    seen_digest: str = ""
-    text: str = ""
-    reason: str = ""
-    note: str = ""
-    status: int = 200
-    lints: list[dict[str, str]] = field(default_factory=list)
+PARTIALS = {"standing", "decision"}
 
 
 @require_safe
@@ -66,7 +48,7 @@ def page(request: PersonRequest, pk: int, attempt: Attempt, *, said: Said | None
         "discussion": discussion(amendment, request.user, before=request.GET.get("before", ""), said=said),
         "outdated": view.outdated(),
         "decided": view.decided(),
-        **_decision(request, amendment, view, attempt),
+        **decision(request, amendment, view, attempt),
         "may_withdraw": amendment.author_id == request.user.pk and amendment.is_undecided,
         **_neighbours(amendment),
     }
@@ -252,57 +234,6 @@ def _review(amendment: Amendment, seen: Seen) -> dict[str, Any]:
         "at": review.at,
         "note": review.reason,
         "is_of_earlier": review.digest != amendment.digest,
-    }
-
-
-def _decision(request: PersonRequest, amendment: Amendment, view: Standing, attempt: Attempt) -> dict[str, Any]:
-    draft = _draft(request, amendment)
-    refusal = _refusal(policies.check_can_review, amendment, request.user)
-    accept_refusal = _refusal(policies.check_can_accept, amendment, request.user)
-    return {
-        "refusals": {"accept": accept_refusal, "edit": refusal, "reject": refusal},
-        "error": attempt.error,
-        "clash": _clash(view, attempt),
-        "edit_open": attempt.action == "edit" or draft is not None,
-        "edit_text": attempt.text or draft or view.after,
-        "edit_note": attempt.note if attempt.action == "edit" else "",
-        "reject_open": attempt.action == "reject",
-        "reject_reason": attempt.reason,
-        "reject_note": attempt.note if attempt.action == "reject" else "",
-        "text_limit": CLAUSE_LIMIT,
-        "lints": attempt.lints,
-        "reject_reasons": REASONS,
-    }
-
-
-def _draft(request: PersonRequest, amendment: Amendment) -> str | None:
-    """The alternative that the person asked to start from, if there is one of that number."""
-    index = request.GET.get("draft", "")
-    if not index.isdecimal() or int(index) >= len(amendment.alternatives):
-        return None
-    text: str = amendment.alternatives[int(index)]["text"]
-    return text
-
-
-def _refusal(check: Callable[[Amendment, User], None], amendment: Amendment, user: User) -> str:
-    """The sentence on a disabled button: the same function that guards the action says it."""
-    try:
-        check(amendment, user)
-    except Refused as refused:
-        return str(refused)
-    return ""
-
-
-def _clash(view: Standing, attempt: Attempt) -> dict[str, Any] | None:
-    if not attempt.clash:
-        return None
-    moved: list[Segment] = redline(view.text_with_digest(attempt.seen_digest), view.after)
-    return {
-        "sentence": attempt.clash,
-        "action": attempt.action,
-        "text": attempt.text,
-        "note": attempt.note,
-        "redline": moved,
     }
 
 

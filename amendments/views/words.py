@@ -1,5 +1,7 @@
 """States, signals and proposers as people read them."""
 
+from collections.abc import Sequence
+
 from amendments import states
 from amendments.models import Amendment, EdgeCase, Signal
 
@@ -7,9 +9,11 @@ STATE_LABELS = {
     states.OPEN: "Open",
     states.CONFLICTED: "Reviewers disagree",
     states.NEEDS_REBASE: "Clashes with the head",
+    states.CHANGES_REQUESTED: "Changes requested",
     states.ACCEPTED: "Accepted",
     states.REJECTED: "Rejected",
     states.WITHDRAWN: "Withdrawn",
+    states.DUPLICATE: "Duplicate",
     states.OBSOLETE: "Closed: its clause changed",
 }
 REASONS = (
@@ -18,6 +22,17 @@ REASONS = (
     ("evidence", "The evidence does not show what it claims"),
     ("duplicate", "Another proposal or clause covers it"),
     ("scope", "It reaches further than the cases it comes from"),
+)
+CHANGE_REASONS = (
+    ("wording", "The idea is right, the wording is not clear yet"),
+    ("narrower", "It should reach only the cases it comes from"),
+    ("example", "It needs a decided example"),
+    ("evidence", "It needs more evidence, or better"),
+)
+DEFER_REASONS = (
+    ("preview", "A measurement should come first"),
+    ("other-proposal", "Another proposal has to be decided first"),
+    ("people", "Somebody who is away should see it"),
 )
 
 
@@ -51,3 +66,22 @@ def score_words(case: EdgeCase) -> str:
     if case.signal == Signal.OVER_REFUSAL:
         return f"A harmless request that was declined; the judge is {share} sure that it was."
     return f"Two clauses lead to different answers; both sides are at least {share} decided."
+
+
+def in_words(reasons: Sequence[tuple[str, str]], reason: str, note: str) -> str:
+    """The reason that was chosen and what was written beside it, as one text; empty where there is neither."""
+    return ". ".join(part for part in (dict(reasons).get(reason, ""), note) if part)
+
+
+def outcome_sentence(amendment: Amendment) -> str:
+    """What came of a vote that counts."""
+    if amendment.version:
+        return f"Accepted. Version {amendment.version.number} is in force, and a training round opens for it."
+    sentences = {
+        states.REJECTED: f"Rejected the proposal on {amendment.principle_id}. Nothing was published.",
+        states.CONFLICTED: "Your review is in. The reviewers disagree: it stays open until one of them changes their"
+        " review.",
+        states.CHANGES_REQUESTED: f"Changes to the proposal on {amendment.principle_id} are requested. It waits for"
+        " another wording.",
+    }
+    return sentences.get(amendment.state, "Your review is in. It takes effect when enough reviewers agree.")

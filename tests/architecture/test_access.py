@@ -8,6 +8,7 @@ import pytest
 from django.http import HttpResponseBase
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
 
 from amendments.models import Amendment
 from constitution import profiles
