@@ -56,7 +56,7 @@ def decided(row: Amendment, *, by: User | str) -> None:
     if isinstance(by, User):
         people.discard(by.pk)
     what = f"{row.version} follows from it." if row.version_id else row.reason
-    sentence = f"It was {OUTCOMES[row.state]}. {what}".strip()
+    sentence = f"It was {OUTCOMES[row.state]}{f': {what}' if what else '.'}"
     _tell(row, NoticeKind.DECIDED, dict.fromkeys((pk for pk in people if pk), sentence))
 
 
@@ -117,34 +117,36 @@ def set_digest(*, digest: str, by: User) -> DeskSettings:
 def send_digests(*, site: str = "") -> int:
     """Write to everybody for whom something new waits and who is due; how many mails went out.
 
-    Two runs at once write to each person once: the second finds the row locked, or the mail sent.
+    Two runs at once write to each person once: the second finds the row locked, or the person not due.
     """
     unmailed = Notice.objects.filter(read_at=None, mailed_at=None).values("recipient")
     people = User.objects.filter(pk__in=unmailed, is_active=True, roles__len__gt=0).exclude(email="")
     DeskSettings.objects.bulk_create(
         [DeskSettings(person=person) for person in people.filter(desk__isnull=True)], ignore_conflicts=True
     )
-    return sum(
-        _send_digest(person=pk, site=site, by="digest") for pk in people.order_by("pk").values_list("pk", flat=True)
-    )
+    sent = 0
+    for pk in people.order_by("pk").values_list("pk", flat=True):
+        found = _send_digest(person=pk, site=site, by="digest")
+        # Each by itself, and only now: a decision that writes to one of them waits for none of the others.
+        for notice in found:
+            Notice.objects.filter(pk=notice.pk).update(mailed_at=timezone.now())
+        sent += bool(found)
+    return sent
 
 
 @transaction.atomic
-def _send_digest(*, person: int, site: str, by: str) -> bool:
-    """One mail with all that is new for this person. A mail that cannot be sent leaves everything as it was."""
+def _send_digest(*, person: int, site: str, by: str) -> list[Notice]:
+    """One mail with all that is new for this person, and what stood in it. A mail that fails leaves no trace."""
     rows = DeskSettings.objects.select_for_update(skip_locked=True, of=("self",)).select_related("person")
     desk = rows.filter(person=person).first()
-    now = timezone.now()
     if desk is None or not _is_due(desk):
-        return False
+        return []
     found = list(waiting(desk.person).filter(mailed_at=None))
-    if not found:
-        return False
-    Notice.objects.filter(pk__in=[notice.pk for notice in found]).update(mailed_at=now)
-    DeskSettings.objects.filter(pk=desk.pk).update(mailed_at=now)
-    ledger.append(action="digest sent", by=by, subject=f"person:{person}", detail={"count": len(found)})
-    EmailMessage(subject=_subject(found), body=_body(found, site), to=[desk.person.email]).send()
-    return True
+    if found:
+        EmailMessage(subject=_subject(found), body=_body(found, site), to=[desk.person.email]).send()
+        DeskSettings.objects.filter(pk=desk.pk).update(mailed_at=timezone.now())
+        ledger.append(action="digest sent", by=by, subject=f"person:{person}", detail={"count": len(found)})
+    return found
 
 
 def _is_due(desk: DeskSettings) -> bool:

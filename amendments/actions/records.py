@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from amendments import states
+from amendments import notices, states
 from amendments.errors import AlreadyDecided, NothingToChange
 from amendments.models import Amendment, Revision
 from amendments.operations import Operations, apply, content_digest, dump, highest_tier
@@ -98,4 +98,6 @@ def write_revision(row: Amendment, operations: Operations, *, author: User | Non
 
 
 def record(action: str, row: Amendment, *, by: User | str, detail: Mapping[str, Any] | None = None) -> None:
+    """Tell whom it concerns, and write it down: the last thing in the transaction of a change."""
+    notices.after(row, by=by)
     ledger.append(action=action, by=by, subject=f"amendment:{row.pk}", detail={"content": row.digest, **(detail or {})})
