@@ -15,6 +15,7 @@ from django.conf import settings
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 TICK_SECONDS = 5
+DIGEST_SECONDS = 600
 CPU, GPU = "cpu", "gpu"
 
 # Only the Redis protocol has these: when an unacknowledged message comes back, and how often that is looked at
@@ -57,11 +58,22 @@ app.conf.update(
         for name in ("tick", "reap")
     }
     | {
+        "clear": {
+            "task": "amendments.tasks.clear",
+            "schedule": TICK_SECONDS,
+            "options": {"queue": CPU, "expires": TICK_SECONDS},
+        },
         "settle": {
             "task": "amendments.tasks.sweep",
             "schedule": TICK_SECONDS,
             "options": {"queue": CPU, "expires": TICK_SECONDS},
-        }
+        },
+        # Who is due is written with the person, so that a run more or less changes nothing.
+        "send_digests": {
+            "task": "amendments.tasks.send_digests",
+            "schedule": DIGEST_SECONDS,
+            "options": {"queue": CPU, "expires": DIGEST_SECONDS},
+        },
     },
 )
 app.autodiscover_tasks()

@@ -20,6 +20,7 @@ HASHED_STATIC: bool = ENV.bool("HASHED_STATIC", default=False)
 LOG_JSON: bool = ENV.bool("LOG_JSON", default=False)
 HOST: str = ENV.str("HOST", default="127.0.0.1")
 PORT: int = ENV.int("PORT", default=8000)
+SITE: str = ENV.str("SITE", default=f"http://{'localhost' if HOST in ('0.0.0.0', '127.0.0.1') else HOST}:{PORT}")  # noqa: S104
 MODEL: str = ENV.str("MODEL", default="")
 ENGINE_DEVICE: str = ENV.str("ENGINE_DEVICE", default="auto")
 ROUND_PRESET: str = ENV.str("ROUND_PRESET", default="cpu")
