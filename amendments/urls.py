@@ -2,11 +2,17 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 
 from amendments.feeds import Decisions
-from amendments.views import decisions, discussion, inbox, proposal, propose, queue
+from amendments.views import decisions, discussion, hands, inbox, many, proposal, propose, queue, saved
 
 app_name = "amendments"
 urlpatterns = [
     path("", queue.queue, name="queue"),
+    path("proposals/next/", hands.take_next, name="queue-next"),
+    path("proposals/many/", many.many, name="queue-many"),
+    path("proposals/<int:pk>/claim/", hands.renew, name="claim-renew"),
+    path("proposals/<int:pk>/claim/release/", hands.release, name="claim-release"),
+    path("views/", saved.save, name="view-save"),
+    path("views/<int:pk>/", saved.change, name="view-change"),
     path("clauses/<str:principle>/propose/", propose.revise, name="propose"),
     path("proposals/<int:pk>/", proposal.detail, name="amendment-detail"),
     path("proposals/<int:pk>/accept/", decisions.accept, name="amendment-accept"),

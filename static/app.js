@@ -147,7 +147,7 @@ if (matchMedia("(max-width: 61.99rem)").matches) {
 
 // Single-key shortcuts ------------------------------------------------------------------------------------------
 
-const TYPING = "input, textarea, select, [contenteditable=true]";
+const TYPING = "input:not([type=checkbox]), textarea, select, [contenteditable=true]";
 
 function moveInList(step) {
   const items = [...document.querySelectorAll("[data-list] [data-item]")];
@@ -157,6 +157,21 @@ function moveInList(step) {
   items[next].focus();
   return true;
 }
+
+// The row of the title that has the focus, or the box that has it.
+function tick() {
+  const box = document.activeElement.closest("li")?.querySelector("input[type=checkbox][form]");
+  box?.click();
+  return Boolean(box);
+}
+
+document.addEventListener("change", (event) => {
+  const name = event.target.dataset?.ticks;
+  if (!name) return;
+  for (const box of document.querySelectorAll(`input[type=checkbox][name="${CSS.escape(name)}"]`)) {
+    box.checked = event.target.checked;
+  }
+});
 
 function refusalOf(element) {
   const id = element.getAttribute("aria-describedby");
@@ -182,8 +197,16 @@ document.addEventListener("keydown", (event) => {
     else element.click();
   } else if (event.key === "j" || event.key === "k") {
     if (moveInList(event.key === "j" ? 1 : -1)) event.preventDefault();
+  } else if (event.key === "x") {
+    if (tick()) event.preventDefault();
   }
 });
+
+// What is in somebody's hands stays there while they look at it.
+setInterval(() => {
+  if (document.visibilityState !== "visible") return;
+  for (const form of document.querySelectorAll("[data-renews]")) form.dispatchEvent(new CustomEvent("renew"));
+}, 60_000);
 
 // Live updates --------------------------------------------------------------------------------------------------
 // An element with data-live-topic refetches itself (hx-trigger="live") when its topic is announced.

@@ -3,6 +3,8 @@
 Revision is immutable. Amendment, Review and AcceptanceRule are mutable.
 """
 
+from datetime import datetime
+
 import pgtrigger
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -51,6 +53,9 @@ class AmendmentQuerySet(models.QuerySet["Amendment"]):
     def behind(self, place: tuple[float, int]) -> "AmendmentQuerySet":
         """Those after a place in queue order, found in the index however far behind it is."""
         return self.filter(TupleLessThan(PLACE, place))
+
+    def decided_before(self, at: datetime, pk: int) -> "AmendmentQuerySet":
+        return self.filter(TupleLessThan(Tuple(F("decided_at"), F("pk")), (at, pk)))
 
 
 class Amendment(models.Model):

@@ -1,64 +1,150 @@
-"""The reviewer's queue: what is open, most pressing first, and what was decided, newest first."""
+"""The reviewer's queue: what is open, most pressing first, narrowed by what the address asks for."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
-from django.db.models import Count, IntegerField, OuterRef, Q, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import OuterRef, Subquery
 from django.http import HttpResponse
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from amendments.models import Amendment, AmendmentQuerySet, EdgeCase
+from amendments.bulk import MOST
+from amendments.filters import BoundedCount, QueueFilter, bounded_counts
+from amendments.models import Amendment, AmendmentQuerySet, EdgeCase, SavedView
 from amendments.views.words import STATE_LABELS, kind_label, proposer_label
-from config.http import render_page
-from constitution.models import VersionClause
+from config.http import is_fragment, render_page
+from constitution.models import Role, User, VersionClause
 from constitution.people import PersonRequest
 
+TEMPLATE = "amendments/queue_page.html"
 PAGE = 25
+MOST_COUNTED = 1_000  # of what matches
+MOST_ON_A_TAB = 99
+MOST_CASES = 999  # of the edge cases behind one proposal
+# Views that everybody has: a name, and the query part of the address.
+BUILT_IN = (
+    ("Undecided", ""),
+    ("My turn", "turn=mine"),
+    ("Assigned to me", "assignee=me"),
+    ("Conflicted", "state=conflicted"),
+    ("From people", "by=people"),
+    ("Deferred", "deferred=only"),
+    ("Decided", "state=decided"),
+)
 
 
 @require_safe
 def queue(request: PersonRequest) -> HttpResponse:
-    state = "decided" if request.GET.get("state") == "decided" else "open"
-    after = request.GET.get("after", "")
-    found = list(_decided(after)[: PAGE + 1] if state == "decided" else _open(after)[: PAGE + 1])
+    filters = filters_of(request)
+    if is_fragment(request) and request.htmx.target == "arrivals":  # type: ignore[attr-defined]
+        context = {
+            "query": filters.query,
+            "is_decided": filters.is_decided,
+            **_arrivals(filters, request.GET.get("since", "")),
+        }
+        return render_page(request, TEMPLATE, context, partials={"arrivals"})
+    found = list(_page(filters, request.GET.get("after", ""))[: PAGE + 1])
     shown = found[:PAGE]
-    more = len(found) > PAGE
     context = {
-        "state": state,
-        "proposals": [_row(amendment) for amendment in shown],
-        "older_url": f"?{urlencode({'state': state, 'after': _cursor(shown[-1], state)})}" if more else "",
-        "newer_url": f"?state={state}" if after else "",
-        **_counts(),
-        **_arrivals(request.GET.get("since", "")),
+        **_narrowed(request, filters, is_empty=not shown),
+        "proposals": [row(amendment, request.user) for amendment in shown],
+        "older_url": _older(filters, shown[-1]) if len(found) > PAGE else "",
+        "newer_url": f"?{filters.query}" if request.GET.get("after") else "",
+        **_arrivals(filters, request.GET.get("since", "")),
     }
-    return render_page(request, "amendments/queue_page.html", context, partials={"queue", "activity", "arrivals"})
+    return render_page(request, TEMPLATE, context, partials={"queue", "activity"})
 
 
-def _rows() -> AmendmentQuerySet:
+def filters_of(request: PersonRequest) -> QueueFilter:
+    """What the address asks for; of a form that was sent, its field `filters`."""
+    asked = dict(parse_qsl(request.POST.get("filters", ""))) if request.method == "POST" else request.GET.dict()
+    return QueueFilter(asked, rows=Amendment.objects.all(), viewer=request.user)
+
+
+def displayed(rows: AmendmentQuerySet) -> AmendmentQuerySet:
+    """`rows` with all that a row of the list shows."""
     clause = VersionClause.objects.filter(version=OuterRef("base"), principle=OuterRef("principle"))
-    cases = EdgeCase.objects.filter(cluster=OuterRef("cluster")).order_by().values("cluster").annotate(n=Count("pk"))
-    return Amendment.objects.select_related("producer", "author", "decided_by", "version").annotate(
-        title=Subquery(clause.values("clause__title")),
-        edge_case_count=Coalesce(Subquery(cases.values("n"), output_field=IntegerField()), 0),
+    cases = EdgeCase.objects.filter(cluster=OuterRef("cluster")).order_by().values("pk")
+    return rows.select_related("producer", "author", "decided_by", "version", "assignee", "claim__holder").annotate(
+        title=Subquery(clause.values("clause__title")), edge_case_count=BoundedCount(cases[: MOST_CASES + 1])
     )
 
 
-def _open(after: str) -> AmendmentQuerySet:
-    rows = _rows().undecided().in_queue_order()
-    if cursor := _split(after, float):
-        priority, pk = cursor
-        rows = rows.filter(Q(priority__lt=priority) | Q(priority=priority, pk__lt=pk))
+def counted(count: int, most: int) -> str:
+    """A bounded count as people read it."""
+    return f"more than {most:,}" if count > most else f"{count:,}"
+
+
+def _narrowed(request: PersonRequest, filters: QueueFilter, *, is_empty: bool) -> dict[str, Any]:
+    """The filters, the views and their counts."""
+    filters.offer()
+    views = list(request.user.saved_views.all())
+    counts = _counts(filters, views, request.user)
+    matching = counts["matching"]
+    current = next((view for view in views if view.query == filters.query), None)
+    return {
+        "filters": filters,
+        "query": filters.query,
+        "is_decided": filters.is_decided,
+        "is_whole": not filters.query,
+        "tabs": _tabs(filters, views, counts),
+        "current": current,
+        "matching": matching,
+        "matching_words": counted(matching, MOST_COUNTED),
+        "may_review": request.user.has_role(Role.REVIEWER),
+        "most_at_once": MOST,
+        "drops": _drops(filters, request.user) if is_empty else [],
+    }
+
+
+def _counts(filters: QueueFilter, views: Sequence[SavedView], viewer: User) -> dict[str, int]:
+    """How many match, and how many each view has, in one statement however many views there are."""
+    asked = {f"view {query}": query for query in (*(query for _, query in BUILT_IN), *(view.query for view in views))}
+    rows = {name: (_rows_of(query, viewer), MOST_ON_A_TAB) for name, query in asked.items()}
+    return bounded_counts({"matching": (filters.qs, MOST_COUNTED), **rows}, viewer=viewer)
+
+
+def _rows_of(query: str, viewer: User) -> AmendmentQuerySet:
+    rows: AmendmentQuerySet = QueueFilter(dict(parse_qsl(query)), rows=Amendment.objects.all(), viewer=viewer).qs
     return rows
 
 
-def _decided(after: str) -> AmendmentQuerySet:
-    rows = _rows().decided().order_by("-decided_at", "-pk")
-    if cursor := _split(after, datetime.fromisoformat):
-        at, pk = cursor
-        rows = rows.filter(Q(decided_at__lt=at) | Q(decided_at=at, pk__lt=pk))
-    return rows
+def _tabs(filters: QueueFilter, views: Sequence[SavedView], counts: dict[str, int]) -> list[dict[str, Any]]:
+    everything = [*BUILT_IN[:-1], *((view.name, view.query) for view in views), BUILT_IN[-1]]
+    return [
+        {
+            "label": label,
+            "url": f"?{query}",
+            "is_here": query == filters.query,
+            "count": _on_a_tab(counts[f"view {query}"]),
+        }
+        for label, query in everything
+    ]
+
+
+def _on_a_tab(count: int) -> str:
+    return f"{MOST_ON_A_TAB}+" if count > MOST_ON_A_TAB else str(count)
+
+
+def _drops(filters: QueueFilter, viewer: User) -> list[dict[str, str]]:
+    """Which filters to drop where nothing matches: those without which something does."""
+    chips = {chip.label: chip for chip in filters.chips()}
+    rows = {label: (_rows_of(chip.without, viewer), MOST_ON_A_TAB) for label, chip in chips.items()}
+    counts = bounded_counts(rows, viewer=viewer)
+    return [
+        {"label": label, "url": f"?{chips[label].without}", "count": _on_a_tab(count)}
+        for label, count in counts.items()
+        if count
+    ]
+
+
+def _page(filters: QueueFilter, after: str) -> AmendmentQuerySet:
+    rows = displayed(filters.ordered())
+    if filters.is_decided:
+        return rows.decided_before(*cursor) if (cursor := _split(after, datetime.fromisoformat)) else rows
+    return rows.behind(cursor) if (cursor := _split(after, float)) else rows
 
 
 def _split(after: str, read: Any) -> tuple[Any, int] | None:
@@ -70,45 +156,53 @@ def _split(after: str, read: Any) -> tuple[Any, int] | None:
         return None
 
 
-def _cursor(amendment: Amendment, state: str) -> str:
-    if state == "decided":
-        assert amendment.decided_at is not None  # noqa: S101  decided rows have a date: the schema says so
-        return f"{amendment.decided_at.isoformat()}~{amendment.pk}"
-    return f"{amendment.priority!r}~{amendment.pk}"
+def _older(filters: QueueFilter, last: Amendment) -> str:
+    at = last.decided_at.isoformat() if filters.is_decided and last.decided_at else repr(last.priority)
+    return "?" + urlencode({**filters.values, "after": f"{at}~{last.pk}"})
 
 
-def _counts() -> dict[str, int]:
-    return {
-        "open_count": Amendment.objects.undecided().count(),
-        "decided_count": Amendment.objects.decided().count(),
-    }
-
-
-def _arrivals(since: str) -> dict[str, int]:
-    """How many open proposals came after the page was loaded; the page itself stays as it was read."""
+def _arrivals(filters: QueueFilter, since: str) -> dict[str, Any]:
+    """How many came after the page was loaded that match its filters; the page itself stays as it was read."""
     if since.isdecimal():
         known = min(int(since), 2**63 - 1)
-        return {"newest": known, "arrivals": Amendment.objects.undecided().filter(pk__gt=known).count()}
+        fresh = filters.qs.filter(pk__gt=known)
+        arrived = len(fresh.order_by("pk").values_list("pk", flat=True)[: MOST_ON_A_TAB + 1])
+        return {"newest": known, "arrivals": arrived, "arrivals_words": _on_a_tab(arrived)}
     newest = Amendment.objects.order_by("-pk").values_list("pk", flat=True).first()
-    return {"newest": newest or 0, "arrivals": 0}
+    return {"newest": newest or 0, "arrivals": 0, "arrivals_words": ""}
 
 
-def _row(amendment: Amendment) -> dict[str, Any]:
+def row(amendment: Amendment, viewer: User) -> dict[str, Any]:
+    """A line of the list. `amendment` comes from `displayed`."""
+    cases = amendment.edge_case_count  # type: ignore[attr-defined]  # annotated in displayed
+    deferred = amendment.deferred_until
     return {
         "pk": amendment.pk,
+        "digest": amendment.digest,
         "principle": amendment.principle_id,
-        "title": amendment.title or "A new clause",  # type: ignore[attr-defined]  # annotated in _rows
+        "title": amendment.title or "A new clause",  # type: ignore[attr-defined]  # annotated in displayed
         "tier": amendment.tier,
         "kind_label": kind_label(amendment),
         "reason": amendment.priority_reason,
         "producer_label": proposer_label(amendment),
         "producer_is_person": amendment.author_id is not None,
-        "edge_case_count": amendment.edge_case_count,  # type: ignore[attr-defined]  # annotated in _rows
+        "cases_words": counted(cases, MOST_CASES),
+        "edge_case_count": cases,
         "created_at": amendment.created_at,
         "state": amendment.state,
         "state_label": STATE_LABELS[amendment.state],
-        "reviews_needed": "",
         "decided_at": amendment.decided_at,
         "decided_by": str(amendment.decided_by or ""),
         "version_number": amendment.version.number if amendment.version else None,
+        "assignee": str(amendment.assignee or ""),
+        "deferred_until": deferred if deferred and deferred > timezone.now() and amendment.is_undecided else None,
+        "hand": hand(amendment, viewer),
     }
+
+
+def hand(amendment: Amendment, viewer: User) -> str:
+    """Who has it in hand, as a sentence; empty where nobody has."""
+    claim = getattr(amendment, "claim", None)
+    if claim is None or claim.until <= timezone.now() or not amendment.is_undecided:
+        return ""
+    return f"In your hands until {claim.until:%H:%M}" if claim.holder == viewer else f"{claim.holder} has it in hand"

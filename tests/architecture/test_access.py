@@ -80,6 +80,12 @@ ACCESS = {
     "healthz": Access(is_open=True),
     "sign-in-by-link": Access(is_open=True, accepted=(403,)),  # without a valid link
     "amendments:queue": READ,
+    "amendments:queue-next": Access(roles=(Role.REVIEWER,), method="post", accepted=(302,)),
+    "amendments:queue-many": READ,
+    "amendments:claim-renew": Access(kwargs=("pk",), method="post", accepted=(302,)),  # says why not
+    "amendments:claim-release": Access(kwargs=("pk",), method="post", accepted=(302,)),
+    "amendments:view-save": Access(method="post", accepted=(302,), data={"filters": "tier=2", "name": "Mine"}),
+    "amendments:view-change": Access(kwargs=("pk",), method="post", accepted=(404,)),  # there is none of theirs
     "amendments:amendment-detail": Access(kwargs=("pk",)),
     "amendments:amendment-accept": DECIDE,
     "amendments:amendment-edit": DECIDE,
