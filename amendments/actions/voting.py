@@ -113,8 +113,8 @@ def settle_due() -> int:
         reviews = list(group)
         amendment = reviews[0].amendment
         if policies.due(amendment, reviews, rules[amendment.tier]) != amendment.state:
-            found.append(amendment)
-    for amendment in found:
+            found.append((max(review.settles_at for review in reviews), amendment.pk, amendment))
+    for _, _, amendment in sorted(found):  # as their votes came in: on one clause, the first publishes
         settle(amendment)
     return len(found)
 
@@ -206,7 +206,7 @@ def _check_publishable(row: Amendment, head: Version) -> None:
 
 def _wake(pk: int) -> None:
     """Have a worker settle it in time. Without a broker the next sweep does, or the page of whoever voted."""
-    from config.celery import app
-
     if has_broker(settings.BROKER_URL):
+        from config.celery import app
+
         app.send_task("amendments.tasks.settle", args=[pk], countdown=settings.UNDO_SECONDS + 0.1, retry=False)

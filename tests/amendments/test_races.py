@@ -1,11 +1,15 @@
 """Two people at once, on two real connections: one outcome, nobody's text lost, one ledger entry each."""
 
 from collections.abc import Callable
+from datetime import timedelta
+from time import sleep
 
 import pytest
+from django.utils import timezone
+from pytest_django import Settings
 
 from amendments import actions, states
-from amendments.models import AcceptanceRule, Amendment, Revision
+from amendments.models import AcceptanceRule, Amendment, Review, Revision
 from constitution import ledger
 from constitution.errors import Refused
 from constitution.models import LedgerEntry, User, Version
@@ -133,3 +137,162 @@ def test_edit_and_edit_keep_the_first_and_refuse_the_second(
 
     assert len([result for result in results if isinstance(result, Refused)]) == 1
     assert Revision.objects.filter(amendment=proposal).count() == 2
+
+
+@pytest.mark.parametrize("attempt", range(REPEATS))
+def test_accept_and_withdraw_have_one_outcome(
+    file_proposal: Propose, reviewer: User, other_reviewer: User, attempt: int
+) -> None:
+    proposal = file_proposal(by=other_reviewer)
+
+    results = at_once(
+        lambda: actions.accept(amendment=proposal, by=reviewer, seen_digest=proposal.digest),
+        lambda: actions.withdraw(amendment=proposal, by=other_reviewer),
+    )
+
+    assert len([result for result in results if isinstance(result, Refused)]) == 1
+    proposal.refresh_from_db()
+    assert Version.objects.count() == (2 if proposal.state == states.ACCEPTED else 1)
+    assert _count("amendment accepted") + _count("amendment withdrawn") == 1
+
+
+@pytest.mark.parametrize("attempt", range(REPEATS))
+def test_accept_of_one_that_is_being_carried_over_counts_for_words_that_were_seen(
+    file_proposal: Propose, reviewer: User, other_reviewer: User, attempt: int
+) -> None:
+    """Another acceptance rewords the clause, which the waiting amendment follows while somebody accepts it."""
+    law = "Give general facts about medication. Leave doses to a clinician."
+    other = file_proposal("H-02", law.replace("general", "plain"), by=other_reviewer)
+    waiting = file_proposal("H-02", law.replace("doses", "all doses"), by=other_reviewer)
+
+    results = at_once(
+        lambda: actions.accept(amendment=other, by=reviewer, seen_digest=other.digest),
+        lambda: actions.accept(amendment=waiting, by=reviewer, seen_digest=waiting.digest),
+    )
+
+    published = Version.objects.count() - 1
+    assert published == _count("amendment accepted") == 2 - len([r for r in results if isinstance(r, Refused)])
+    for row in Amendment.objects.undecided():
+        assert not row.reviews.filter(digest=row.digest).exists(), "a vote went to words that nobody had seen"
+    ledger.verify()
+
+
+def _vote(proposal: Amendment, by: User) -> None:
+    """Accept, with the time to undo just over and nothing settled yet."""
+    actions.accept(amendment=proposal, by=by, seen_digest=proposal.digest)
+    Review.objects.filter(reviewer=by).update(settles_at=timezone.now())
+
+
+@pytest.mark.parametrize("attempt", range(REPEATS))
+def test_settle_and_settle_publish_once(
+    file_proposal: Propose, reviewer: User, settings: Settings, attempt: int
+) -> None:
+    settings.UNDO_SECONDS = 10
+    proposal = file_proposal()
+    _vote(proposal, reviewer)
+
+    results = at_once(lambda: actions.settle(proposal), lambda: actions.settle(proposal), actions.settle_due)
+
+    assert not [result for result in results if isinstance(result, Exception)]
+    assert (Version.objects.count(), _count("version published"), _count("amendment accepted")) == (2, 2, 1)
+    ledger.verify()
+
+
+@pytest.mark.parametrize("attempt", range(REPEATS))
+def test_settle_and_take_back_never_both_happen(
+    file_proposal: Propose, reviewer: User, settings: Settings, attempt: int
+) -> None:
+    settings.UNDO_SECONDS = 10
+    proposal = file_proposal()
+    actions.accept(amendment=proposal, by=reviewer, seen_digest=proposal.digest)
+    soon = timezone.now() + timedelta(milliseconds=20)
+    Review.objects.update(settles_at=soon)
+
+    def wait_and(verb: Callable[[], object]) -> Callable[[], object]:
+        def run() -> object:
+            sleep(max(0.0, (soon - timezone.now()).total_seconds() - 0.005 + attempt * 0.002))
+            return verb()
+
+        return run
+
+    _, taken = at_once(
+        wait_and(lambda: actions.settle(proposal)),
+        wait_and(lambda: actions.take_back(amendment=proposal, by=reviewer)),
+    )
+    actions.settle(proposal)
+
+    is_published = Version.objects.count() == 2
+    assert is_published == isinstance(taken, Refused) == Review.objects.exists() == (_count("amendment accepted") == 1)
+    assert _count("review taken back") == (0 if is_published else 1)
+
+
+@pytest.mark.parametrize("attempt", range(REPEATS))
+def test_settle_and_edit_publish_the_words_that_were_voted_on(
+    file_proposal: Propose, reviewer: User, other_reviewer: User, settings: Settings, attempt: int
+) -> None:
+    settings.UNDO_SECONDS = 10
+    proposal = file_proposal()
+    _vote(proposal, reviewer)
+    text = "Help where it harms nobody."
+
+    _, edited = at_once(
+        lambda: actions.settle(proposal),
+        lambda: actions.edit(amendment=proposal, by=other_reviewer, seen_digest=proposal.digest, text=text),
+    )
+
+    head = Version.objects.head()
+    assert head is not None
+    assert (head.number == 2) == isinstance(edited, Refused) == (_count("amendment accepted") == 1)
+    assert text not in {clause.text for clause in head.texts()}
+
+
+@pytest.mark.parametrize("attempt", range(REPEATS))
+def test_vote_and_edit_leave_no_vote_for_words_that_nobody_saw(
+    file_proposal: Propose, reviewer: User, other_reviewer: User, settings: Settings, attempt: int
+) -> None:
+    settings.UNDO_SECONDS = 10
+    proposal = file_proposal()
+
+    at_once(
+        lambda: actions.accept(amendment=proposal, by=reviewer, seen_digest=proposal.digest),
+        lambda: actions.edit(amendment=proposal, by=other_reviewer, seen_digest=proposal.digest, text="Help."),
+    )
+    Review.objects.update(settles_at=timezone.now())
+    settled = actions.settle(proposal)
+
+    assert (settled.state, Version.objects.count()) == (states.OPEN, 1)
+    assert not settled.reviews.filter(digest=settled.digest).exists()
+
+
+@pytest.mark.parametrize("attempt", range(REPEATS))
+def test_settle_and_another_vote_hear_both(
+    file_proposal: Propose, reviewer: User, other_reviewer: User, settings: Settings, attempt: int
+) -> None:
+    """The second vote comes too late, and its caster is told; or it is in time, and is waited for."""
+    settings.UNDO_SECONDS = 10
+    proposal = file_proposal()
+    _vote(proposal, reviewer)
+
+    _, second = at_once(
+        lambda: actions.settle(proposal),
+        lambda: actions.reject(amendment=proposal, by=other_reviewer, seen_digest=proposal.digest, reason="No."),
+    )
+    Review.objects.update(settles_at=timezone.now())
+    settled = actions.settle(proposal)
+
+    assert settled.state == (states.ACCEPTED if isinstance(second, Refused) else states.CONFLICTED)
+
+
+@pytest.mark.parametrize("attempt", range(REPEATS))
+def test_duplicates_of_each_other_close_one(
+    file_proposal: Propose, reviewer: User, other_reviewer: User, attempt: int
+) -> None:
+    one, other = file_proposal(), file_proposal(text="Help with harmless requests only.")
+
+    results = at_once(
+        lambda: actions.mark_duplicate(amendment=one, by=reviewer, of=other, reason=""),
+        lambda: actions.mark_duplicate(amendment=other, by=other_reviewer, of=one, reason=""),
+    )
+
+    assert len([result for result in results if isinstance(result, Refused)]) == 1
+    assert sorted(Amendment.objects.values_list("state", flat=True)) == [states.DUPLICATE, states.OPEN]
