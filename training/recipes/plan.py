@@ -149,7 +149,7 @@ class SFTConfig:
     lora: LoraConfig = LoraConfig()
     learning_rate: float = 1e-3
     batch_size: int = 8
-    epochs: int = 3
+    epochs: int = 2
     warmup_steps: int = 5
     max_length: int = 512
     save_every: int = 25
