@@ -4,23 +4,42 @@ from collections.abc import Sequence
 
 from amendments import states
 from amendments.actions.records import change_content, close, move, present, record
+from amendments.context import shaken
 from amendments.models import Amendment, Revision
 from amendments.operations import Operations, apply, summarise
 from amendments.rebasing import Rebased, rebase
 from config.live import publish as announce
 from constitution import actions as law
 from constitution.models import User, Version
+from constitution.texts import ClauseText
 
 
 def publish(row: Amendment, *, head: Version, siblings: Sequence[Amendment], by: User) -> None:
     operations = present(row)
     summary = f"{summarise(operations)}: {row.rationale}"
-    version = law.publish(base=head, clauses=apply(operations, head.texts()), title=head.title, summary=summary, by=by)
+    before = head.texts()
+    after = apply(operations, before)
+    version = law.publish(base=head, clauses=after, title=head.title, summary=summary, by=by)
     row.version = version
     close(row, states.ACCEPTED, by=by, reason="")
     announce("queue")
     record("amendment accepted", row, by=by, detail={"version": version.number})
     _follow([sibling for sibling in siblings if sibling.pk != row.pk], version)
+    _mark_context(before, after, version)
+
+
+def _mark_context(before: Sequence[ClauseText], after: Sequence[ClauseText], version: Version) -> None:
+    """Note it on those whose own clauses stayed while others that one reads with them changed; the votes stay, too.
+
+    What somebody is writing to just now is passed over rather than waited for: its page finds out by itself.
+    """
+    changed, beside = shaken(before, after)
+    rows = Amendment.objects.undecided().filter(touches__overlap=sorted(beside))
+    rows = rows.exclude(touches__overlap=sorted(changed)).order_by("pk")
+    free = list(rows.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True))
+    Amendment.objects.filter(pk__in=free).update(context_changed_in=version)
+    for pk in free:
+        announce(f"amendment:{pk}")
 
 
 def clash(row: Amendment, version: Version, why: str = "") -> None:

@@ -1,5 +1,6 @@
 """One proposal: the change, why, the evidence, who made it, what is needed, and the way to decide."""
 
+from functools import cached_property
 from typing import Any
 
 from django.http import HttpResponse
@@ -7,18 +8,20 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
 from amendments import policies, states
+from amendments.context import moved_around
 from amendments.models import Amendment, Revision
 from amendments.operations import Merge, Operations, Split, apply, wording
 from amendments.views.comments import Said, discussion
 from amendments.views.origin import evidence, producer
-from amendments.views.surroundings import beside, overlaps, precedents
 from amendments.views.panels import Attempt, decision
+from amendments.views.surroundings import beside, overlaps, precedents
 from amendments.views.words import STATE_LABELS, kind_label
 from amendments.visibility import Seen, consolidating_since, visible_reviews
 from config.http import render_page
 from constitution.diffs import Change, changes, redline
 from constitution.models import Clause, Version, VersionClause
 from constitution.people import PersonRequest
+from constitution.texts import ClauseText
 from constitution.views.history.parts import comparison
 
 TEMPLATE = "amendments/amendment_page.html"
@@ -43,7 +46,7 @@ def page(request: PersonRequest, pk: int, attempt: Attempt, *, said: Said | None
         "requirements": _requirements(amendment),
         **_reviews(request, amendment),
         **overlaps(amendment, view.operations, view.law),
-        "beside": beside(amendment.principle_id, view.law),
+        "beside": beside(amendment.principle_id, view.law_in_force),
         **precedents(amendment, view.clause, [case["prompt"] for case in found["evidence"]]),
         "discussion": discussion(amendment, request.user, before=request.GET.get("before", ""), said=said),
         "outdated": view.outdated(),
@@ -58,7 +61,7 @@ def page(request: PersonRequest, pk: int, attempt: Attempt, *, said: Said | None
 
 def load(pk: int) -> Amendment:
     people = ("author", "assignee", "decided_by")
-    rows = Amendment.objects.select_related("base", "cluster", "producer", "version", "context_changed_in", *people)
+    rows = Amendment.objects.select_related("base", "cluster", "producer", "version", *people)
     return get_object_or_404(rows, pk=pk)
 
 
@@ -105,7 +108,7 @@ class Standing:
             "assignee": str(amendment.assignee or ""),
             "deferred_until": amendment.deferred_until if policies.is_deferred(amendment) else None,
             "duplicate_of": amendment.duplicate_of_id,
-            "context_changed_in": amendment.context_changed_in if amendment.is_undecided else None,
+            "changed_beside": self.changed_beside(),
             "has_life": self.clause is not None,
             "digest": amendment.digest,
             "before": self.before,
@@ -126,6 +129,15 @@ class Standing:
             }
             for change in sorted(found, key=self._is_beside)
         ]
+
+    @cached_property
+    def law_in_force(self) -> list[ClauseText]:
+        return self.law if self.head is None or self.head == self.amendment.base else self.head.texts()
+
+    def changed_beside(self) -> list[str]:
+        """The principles beside its own that say something else by now than when it was written."""
+        is_open = self.amendment.is_undecided
+        return moved_around(self.law, self.law_in_force, set(self.amendment.touches)) if is_open else []
 
     def _is_beside(self, change: Change) -> bool:
         return change.principle != self.amendment.principle_id

@@ -24,7 +24,7 @@ from constitution.profile_texts import ProfileText
 from tests import factories
 from tests.architecture.test_access import ACCESS, OURS, Things
 
-SECRET = "zwielicht"
+WORD = "zwielicht"
 # What differs between two looks at a page anyway: the form's token, how long ago something was, and when.
 CHANGING = (
     re.compile(r'name="csrfmiddlewaretoken" value="[^"]*"'),
@@ -72,9 +72,9 @@ def desk(constitution: Version) -> Desk:
 
 def vote_in_secret(desk: Desk) -> None:
     """A vote that counts, and words to the reviewers."""
-    text = f"To the others: {SECRET} @a-reviewer"
+    text = f"To the others: {WORD} @a-reviewer"
     discussion.say(amendment=desk.proposal, by=desk.voter, text=text, audience=Audience.REVIEWERS)
-    actions.reject(amendment=desk.proposal, by=desk.voter, seen_digest=desk.proposal.digest, reason=f"No: {SECRET}.")
+    actions.reject(amendment=desk.proposal, by=desk.voter, seen_digest=desk.proposal.digest, reason=f"No: {WORD}.")
     assert Review.objects.filter(reviewer=desk.voter).count() == 1
     desk.proposal.refresh_from_db()
     assert desk.proposal.is_undecided
@@ -107,7 +107,7 @@ def look(client: Client, things: Things, token: str = "") -> dict[str, str]:
 
 def _plain(client: Client, address: str, headers: dict[str, str]) -> str:
     answer = client.get(address, headers=headers)
-    body = b"".join(answer) if answer.streaming else answer.content  # type: ignore[arg-type]
+    body = b"".join(answer) if answer.streaming else answer.content
     text = f"{answer.status_code} {answer.get('Location', '')}\n{body.decode()}"
     for pattern in CHANGING:
         text = pattern.sub("", text)
@@ -122,22 +122,20 @@ def test_pages_are_the_same_with_a_hidden_vote(client: Client, desk: Desk, role:
     vote_in_secret(desk)
 
     after = look(client, desk.things)
-    assert [address for address, text in after.items() if SECRET in text.replace(f"q={SECRET}", "")] == _asked(after)
+    assert [address for address, text in after.items() if WORD in text.replace(f"q={WORD}", "")] == _asked(after)
     assert [address for address, text in after.items() if text != before[address]] == []
 
 
 def _asked(seen: dict[str, str]) -> list[str]:
     """A search shows what was searched for."""
-    return [
-        address for address, text in seen.items() if SECRET in address and SECRET in text.replace(f"q={SECRET}", "")
-    ]
+    return [address for address, text in seen.items() if WORD in address and WORD in text.replace(f"q={WORD}", "")]
 
 
 def test_voter_alone_reads_their_words(client: Client, desk: Desk) -> None:
     vote_in_secret(desk)
     client.force_login(desk.voter, backend="sesame.backends.ModelBackend")
 
-    assert client.get(desk.proposal.get_absolute_url()).content.decode().count(SECRET) >= 2
+    assert client.get(desk.proposal.get_absolute_url()).content.decode().count(WORD) >= 2
 
 
 def test_answers_to_programs_are_the_same_with_a_hidden_vote(client: Client, desk: Desk) -> None:
@@ -159,7 +157,7 @@ def test_exports_say_nothing_of_a_hidden_vote(desk: Desk, tmp_path: Path) -> Non
 
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert files
-    assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
+    assert [path for path in files if WORD.encode() in path.read_bytes()] == []
 
 
 def test_live_pages_hear_nothing_of_a_hidden_vote(desk: Desk) -> None:
@@ -174,7 +172,7 @@ def test_consolidation_opens_it_to_reviewers_and_the_decision_to_all(client: Cli
         found = []
         for role, person in desk.people.items():
             client.force_login(person, backend="sesame.backends.ModelBackend")
-            if SECRET in client.get(desk.proposal.get_absolute_url()).content.decode():
+            if WORD in client.get(desk.proposal.get_absolute_url()).content.decode():
                 found.append(role)
         return found
 
