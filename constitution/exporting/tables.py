@@ -16,11 +16,11 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 def changes_csv(versions: Iterable[Published]) -> Iterator[str]:
     """The lines of the table, its heading first. A cell that could be taken for a formula begins with a quote mark."""
-    yield _line(COLUMNS)
+    yield line(COLUMNS)
     before: tuple[ClauseText, ...] = ()
     for version in versions:
         for change in changes(before, version.clauses):
-            yield _line(_cells(version, change))
+            yield line(_cells(version, change))
         before = version.clauses
 
 
@@ -39,7 +39,8 @@ def _cells(version: Published, change: Change) -> tuple[str, ...]:
     )
 
 
-def _line(cells: Iterable[str]) -> str:
-    line = io.StringIO()
-    csv.writer(line).writerow([f"'{cell}" if cell.startswith(FORMULA) else cell for cell in cells])
-    return line.getvalue()
+def line(cells: Iterable[str]) -> str:
+    """One line of a table for spreadsheets, without formulas."""
+    written = io.StringIO()
+    csv.writer(written).writerow([f"'{cell}" if cell.startswith(FORMULA) else cell for cell in cells])
+    return written.getvalue()
