@@ -9,6 +9,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from amendments import notices
 from amendments.models import DeskSettings, Digest, Notice, NoticeKind
+from amendments.views.words import kind_label
 from config.http import render_page
 from constitution.errors import Refused
 from constitution.people import PersonRequest
@@ -83,6 +84,7 @@ def _row(notice: Notice) -> dict[str, Any]:
         "url": notice.amendment.get_absolute_url(),
         "principle": notice.amendment.principle_id,
         "kind_label": notice.get_kind_display(),
+        "about": f"Proposal {notice.amendment_id}: {kind_label(notice.amendment)}",
         "sentence": notice.sentence,
         "at": notice.created_at,
     }

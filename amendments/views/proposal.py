@@ -12,6 +12,7 @@ from amendments.context import moved_around
 from amendments.models import Amendment, Revision
 from amendments.operations import Merge, Operations, Split, apply, wording
 from amendments.views.comments import Said, discussion
+from amendments.views.hands import claim_context
 from amendments.views.origin import evidence, producer
 from amendments.views.panels import Attempt, decision
 from amendments.views.surroundings import beside, overlaps, precedents
@@ -52,6 +53,7 @@ def page(request: PersonRequest, pk: int, attempt: Attempt, *, said: Said | None
         "outdated": view.outdated(),
         "decided": view.decided(),
         **decision(request, amendment, view, attempt),
+        **claim_context(amendment, request.user),
         "may_withdraw": amendment.author_id == request.user.pk and amendment.is_undecided,
         **_neighbours(amendment),
     }
