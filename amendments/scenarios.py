@@ -16,7 +16,7 @@ from amendments.models import Label, Scenario
 from constitution import ledger
 from constitution.digests import digest
 from constitution.errors import BadFile
-from constitution.texts import Dimension, Line, PrincipleId, Prose, Value, sentences
+from constitution.texts import DIMENSIONS, Dimension, Line, PrincipleId, Prose, Value, sentences
 from constitution.vocabulary import UnknownContext, read_context
 
 BATCH = 500
@@ -47,6 +47,12 @@ class ScenarioText(Value):
     @property
     def digest(self) -> str:
         return digest(" ".join(self.prompt.casefold().split()))
+
+    def row(self, source: str) -> Scenario:
+        """As it is stored; `source` says where it comes from."""
+        content = self.model_dump(mode="json")
+        settled_by = content.pop("principle") or ""
+        return Scenario(digest=self.digest, settled_by=settled_by, source=source[:200], **content)
 
 
 class TwinsText(Value):
@@ -98,7 +104,7 @@ def import_file(path: Path, *, by: ledger.Actor, held_out: bool = False) -> Repo
     """
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            name, rows = _reader(path, stream)
+            name, rows = reader(path.name, stream)
             report = _store(name, rows, source=path.name, held_out=held_out)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadFile(f"{path.name} cannot be read as text: {error}") from error
@@ -158,57 +164,67 @@ def _checked(batch: list[Row], report: Report, *, held_out: bool) -> dict[str, t
 def _store_batch(found: dict[str, tuple[int, ScenarioText]], report: Report, *, source: str) -> None:
     known = set(Scenario.objects.filter(digest__in=found).values_list("digest", flat=True))
     report.duplicates += [line for key, (line, _) in found.items() if key in known]
-    fresh = [_row(text, source) for key, (_, text) in found.items() if key not in known]
+    fresh = [text.row(source) for key, (_, text) in found.items() if key not in known]
     report.accepted += len(Scenario.objects.bulk_create(fresh))
 
 
-def _row(text: ScenarioText, source: str) -> Scenario:
-    content = text.model_dump(mode="json")
-    settled_by = content.pop("principle") or ""
-    return Scenario(digest=text.digest, settled_by=settled_by, source=source[:200], **content)
-
-
-def _reader(path: Path, stream: Any) -> tuple[str, Rows]:
+def reader(file: str, stream: Any) -> tuple[str, Rows]:
     """Tell the format by what the file looks like; raises BadFile where it looks like none."""
-    if path.suffix in {".jsonl", ".ndjson"}:
+    suffix = Path(file).suffix.lower()
+    if suffix in {".jsonl", ".ndjson"}:
         return "JSON lines", _json_lines(stream)
-    if path.suffix != ".csv":
-        raise BadFile(f"{path.name}: a .csv or a .jsonl file is expected.")
-    reader = csv.reader(stream, strict=True)
-    header = next(reader, None)
+    if suffix != ".csv":
+        raise BadFile(f"{file}: a .csv or a .jsonl file is expected.")
+    cells = csv.reader(stream, strict=True)
+    header = next(cells, None)
     if not header:
-        raise BadFile(f"{path.name} is empty.")
+        raise BadFile(f"{file} is empty.")
     columns = {name.strip().casefold(): place for place, name in enumerate(header)}
     for name, needed, read in CSV_FORMATS:
         if needed <= columns.keys():
-            return name, _csv_rows(reader, columns, read)
+            return name, _csv_rows(cells, columns, read)
     if len(header) == 1:
-        return "AdvBench", _one_column(header, reader)
-    raise BadFile(f"{path.name}: the columns {', '.join(header)[:200]} are those of no format that is known here.")
+        return "AdvBench", _one_column(header, cells)
+    raise BadFile(f"{file}: the columns {', '.join(header)[:200]} are those of no format that is known here.")
 
 
 def _json_lines(stream: Any) -> Rows:
     for number, line in enumerate(stream, start=1):
         if not line.strip():
             continue
-        try:
-            content = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise BadFile(f"Line {number} is not JSON: {error.msg}.") from error
+        content = json_value(line)
+        if isinstance(content, ValueError):
+            raise BadFile(f"Line {number} {content}.") from content
         yield number, content if isinstance(content, dict) else {"prompt": None}
 
 
-def _csv_rows(reader: Any, columns: dict[str, int], read: Callable[[dict[str, str]], dict[str, Any]]) -> Rows:
-    for cells in reader:
+def json_value(line: str | bytes) -> Any:
+    """What a line of JSON says; a ValueError with the reason, not raised, where it is none."""
+    try:
+        content = json.loads(line)
+        json.dumps(content, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        return ValueError(f"is not JSON: {error.msg}")
+    except UnicodeDecodeError:
+        return ValueError("is not text in UTF-8")
+    except UnicodeEncodeError:
+        return ValueError("has half a character, such as \\ud800, which is no text")
+    except RecursionError:
+        return ValueError("is not JSON that can be read: it is nested too deep")
+    return content
+
+
+def _csv_rows(lines: Any, columns: dict[str, int], read: Callable[[dict[str, str]], dict[str, Any]]) -> Rows:
+    for cells in lines:
         row = {name: cells[place] if place < len(cells) else "" for name, place in columns.items()}
-        yield reader.line_num, read(row)
+        yield lines.line_num, read(row)
 
 
-def _one_column(header: list[str], reader: Any) -> Rows:
+def _one_column(header: list[str], lines: Any) -> Rows:
     """AdvBench as it is passed around: one harmful request a line and no header."""
     yield 1, {"prompt": header[0], "label": Label.HARMFUL}
-    for cells in reader:
-        yield reader.line_num, {"prompt": cells[0] if cells else "", "label": Label.HARMFUL}
+    for cells in lines:
+        yield lines.line_num, {"prompt": cells[0] if cells else "", "label": Label.HARMFUL}
 
 
 def _xstest(row: dict[str, str]) -> dict[str, Any]:
@@ -224,7 +240,16 @@ def _advbench(row: dict[str, str]) -> dict[str, Any]:
     return {"prompt": row["goal"], "label": Label.HARMFUL}
 
 
+def _edge_case(row: dict[str, str]) -> dict[str, Any]:
+    """The columns of an edge case are its fields, those of its context among them; empty cells say nothing."""
+    found: dict[str, Any] = {name: row[name] for name in EDGE_CASE_COLUMNS if row.get(name, "").strip()}
+    context = {name: row[name] for name in DIMENSIONS if row.get(name, "").strip()}
+    return {**found, "context": context} if context else found
+
+
+EDGE_CASE_COLUMNS = ("prompt", "response", "signal", "principle", "why", "label")
 CSV_FORMATS: tuple[tuple[str, set[str], Callable[[dict[str, str]], dict[str, Any]]], ...] = (
+    ("edge cases", {"prompt", "response", "principle"}, _edge_case),
     ("XSTest", {"prompt", "label", "type"}, _xstest),
     ("HarmBench", {"behavior", "semanticcategory"}, _harmbench),
     ("AdvBench", {"goal"}, _advbench),

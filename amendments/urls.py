@@ -2,7 +2,20 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 
 from amendments.feeds import Decisions
-from amendments.views import decisions, discussion, hands, inbox, many, proposal, propose, queue, saved
+from amendments.views import (
+    clusters,
+    decisions,
+    discussion,
+    edge_case_entry,
+    edge_cases,
+    hands,
+    inbox,
+    many,
+    proposal,
+    propose,
+    queue,
+    saved,
+)
 
 app_name = "amendments"
 urlpatterns = [
@@ -33,4 +46,16 @@ urlpatterns = [
     path("inbox/read/", inbox.read, name="inbox-read"),
     path("settings/desk/", inbox.settings, name="desk-settings"),
     path("decisions.atom", require_safe(Decisions()), name="decisions-feed"),
+]
+urlpatterns += [
+    path("edge-cases/", edge_cases.edge_cases, name="edge-cases"),
+    path("edge-cases/new/", edge_case_entry.add, name="edge-case-add"),
+    path("edge-cases/import/", edge_case_entry.upload, name="edge-case-import"),
+    path("edge-cases/mark/", edge_cases.mark_many, name="edge-cases-mark"),
+    path("edge-cases/<int:case>/", edge_cases.detail, name="edge-case-detail"),
+    path("edge-cases/<int:case>/mark/", edge_cases.mark, name="edge-case-mark"),
+    path("clusters/<int:cluster>/", clusters.detail, name="cluster-detail"),
+    path("clusters/<int:cluster>/merge/", clusters.merge, name="cluster-merge"),
+    path("clusters/<int:cluster>/split/", clusters.split, name="cluster-split"),
+    path("clusters/<int:cluster>/take-back/", clusters.take_back, name="cluster-take-back"),
 ]

@@ -12,6 +12,7 @@ import structlog
 from django.conf import settings
 
 from amendments.actions import propose
+from amendments.cases import cluster_for
 from amendments.errors import HeldBack
 from amendments.models import Amendment, Cluster, EdgeCase, Label, Producer, Scenario, Signal
 from amendments.operations import Revise
@@ -194,7 +195,7 @@ def _keep_edge_case(
     verdicts: Sequence[Mapping[str, Any]],
 ) -> None:
     first = answered.heard[0]
-    cluster, _ = Cluster.objects.get_or_create(version_id=row.version_id, principle_id=first.principle, signal=signal)
+    cluster = cluster_for(version=row.version_id, principle=first.principle, signal=signal)
     EdgeCase.objects.get_or_create(
         scenario=answered.scenario,
         version_id=row.version_id,
@@ -222,7 +223,7 @@ def _pressing_clusters(claimed: SurfacingRun, clauses: Sequence[ClauseText]) -> 
         name = cluster.principle_id
         if tiers[name] == Tier.UNIVERSAL or name in taken or not _wrong_cases(cluster):
             continue
-        pressing = reading.priority(tiers[name], [case.score for case in cluster.edge_cases.order_by("pk")])
+        pressing = reading.priority(tiers[name], [case.score for case in cluster.edge_cases.counted().order_by("pk")])
         if name not in ranked or pressing > ranked[name][0]:
             ranked[name] = (pressing, cluster)
     order = sorted(ranked.values(), key=lambda pair: (-pair[0], pair[1].pk))
@@ -230,12 +231,16 @@ def _pressing_clusters(claimed: SurfacingRun, clauses: Sequence[ClauseText]) -> 
 
 
 def _wrong_cases(cluster: Cluster) -> list[EdgeCase]:
-    """The cases that the clause itself got wrong, of the more frequent label, clearest first."""
-    cases = cluster.edge_cases.select_related("scenario").order_by("-score", "pk")
+    """The cases that the clause itself got wrong, of the more frequent label, clearest first.
+
+    Whether a clause got a case wrong that a person added, no judge has said, so nothing is drafted on it.
+    """
+    cases = cluster.edge_cases.counted().select_related("scenario").order_by("-score", "pk")
     wrong: dict[str, list[EdgeCase]] = {Label.BENIGN: [], Label.HARMFUL: []}
     errors = {Label.BENIGN: "refuses", Label.HARMFUL: "complies"}
     for case in cases:
-        if case.detail["verdicts"][0]["verdict"] == errors[Label(case.scenario.label)]:
+        verdicts = case.detail.get("verdicts")
+        if verdicts and verdicts[0]["verdict"] == errors.get(Label(case.scenario.label)):
             wrong[case.scenario.label].append(case)
     return max(wrong.values(), key=len)
 
@@ -264,7 +269,7 @@ def _file(
     claimed: SurfacingRun, producer: Producer, cluster: Cluster, clause: ClauseText, drafts: Sequence[Draft]
 ) -> bool:
     best, *others = drafts
-    scores = [case.score for case in cluster.edge_cases.order_by("pk")]
+    scores = [case.score for case in cluster.edge_cases.counted().order_by("pk")]
     read = Reading.objects.filter(run=claimed, scenario__settled_by=clause.principle)
     if cluster.signal == Signal.OVER_REFUSAL:
         read = read.filter(scenario__label=Label.BENIGN)

@@ -9,7 +9,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from amendments import actions, policies
-from amendments.models import Amendment
+from amendments.case_filters import count_of
+from amendments.models import Amendment, Cluster
 from amendments.operations import read_operations
 from amendments.views.proposal import load
 from constitution.diffs import Segment, redline
@@ -25,16 +26,19 @@ FIELDS = ("title", "text", "rationale")
 def revise(request: PersonRequest, principle: str) -> HttpResponse:
     """A form with the clause as it is in force; sent, it files the proposal or comes back with the reason."""
     head, clause = _clause(principle)
+    cluster = _cluster(request)
     written = {"title": clause.title, "text": clause.text, "rationale": ""}
     if request.method != "POST":
-        return _page(request, head, clause, written)
+        return _page(request, head, clause, written, cluster=cluster)
     written = {name: request.POST.get(name, "").replace("\r\n", "\n").strip() for name in FIELDS}
     seen = request.POST.get("before", "")
     try:
-        proposal = _file(request, head, clause, written, seen)
+        proposal = _file(request, head, clause, written, seen, cluster)
     except Refused as refused:
         moved = _moved(seen, clause)
-        return _page(request, head, clause, written, error=str(refused), moved=moved, status=refused.status)
+        return _page(
+            request, head, clause, written, cluster=cluster, error=str(refused), moved=moved, status=refused.status
+        )
     messages.success(request, "Proposed. Others decide on it now.")
     return redirect(proposal)
 
@@ -58,7 +62,23 @@ def _clause(principle: str) -> tuple[Version, ClauseText]:
     raise Http404(f"No clause {principle} is in force.")
 
 
-def _file(request: PersonRequest, head: Version, clause: ClauseText, written: dict[str, str], seen: str) -> Amendment:
+def _cluster(request: PersonRequest) -> Cluster | None:
+    """The edge cases that the proposal is to rest on, where the address or the form names some that there are."""
+    raw = (request.POST or request.GET).get("cluster", "")
+    if not (raw.isascii() and raw.isdecimal() and len(raw) < 19):
+        return None
+    found = Cluster.objects.select_related("merged_into").filter(pk=int(raw)).first()
+    return found.present if found else None
+
+
+def _file(
+    request: PersonRequest,
+    head: Version,
+    clause: ClauseText,
+    written: dict[str, str],
+    seen: str,
+    cluster: Cluster | None,
+) -> Amendment:
     """Propose what was written. `seen` is the digest of the wording that the person had in front of them."""
     policies.check_may_propose(request.user)
     if not written["rationale"]:
@@ -66,7 +86,11 @@ def _file(request: PersonRequest, head: Version, clause: ClauseText, written: di
     title = {"title": written["title"]} if written["title"] != clause.title else {}
     operation = {"op": "revise", "principle": clause.principle, "before": seen, "text": written["text"], **title}
     return actions.propose(
-        by=request.user, base=head, operations=read_operations([operation]), rationale=written["rationale"]
+        by=request.user,
+        base=head,
+        operations=read_operations([operation]),
+        rationale=written["rationale"],
+        cluster=cluster,
     )
 
 
@@ -82,6 +106,7 @@ def _page(
     clause: ClauseText,
     written: dict[str, str],
     *,
+    cluster: Cluster | None = None,
     error: str = "",
     moved: Sequence[Segment] = (),
     status: int = 200,
@@ -90,6 +115,8 @@ def _page(
         "clause": clause,
         "head": head,
         "written": written,
+        "cluster": cluster,
+        "case_count": count_of(cluster.edge_cases.counted()) if cluster else None,
         "error": error,
         "moved": moved,
         "text_limit": CLAUSE_LIMIT,

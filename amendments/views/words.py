@@ -62,10 +62,14 @@ def proposer_label(amendment: Amendment) -> str:
 
 def score_words(case: EdgeCase) -> str:
     """The signal's strength as a sentence."""
+    if case.author_id:
+        return "A person saw it and says why."
     share = f"{case.score:.0%}"
     if case.signal == Signal.OVER_REFUSAL:
         return f"A harmless request that was declined; the judge is {share} sure that it was."
-    return f"Two clauses lead to different answers; both sides are at least {share} decided."
+    if case.signal == Signal.CONFLICT:
+        return f"Two clauses lead to different answers; both sides are at least {share} decided."
+    return f"The signal is {share} strong."
 
 
 def in_words(reasons: Sequence[tuple[str, str]], reason: str, note: str) -> str:

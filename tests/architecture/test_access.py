@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
+from amendments import cases
 from amendments.models import Amendment
 from constitution import profiles
 from constitution.models import Role, User, Version
@@ -52,11 +53,14 @@ class Things:
     principle: str = "U-02"
     dimension: str = "region"
     rest: str = "nothing/here"
+    case: int = 0
+    cluster: int = 0
 
 
 READ = Access()
 DECIDE = Access(roles=(Role.REVIEWER,), method="post", accepted=(302,), kwargs=("pk",))
 CALL = Access(by_token=True)
+CURATORS = (Role.REVIEWER, Role.RESEARCHER, Role.OPERATOR)
 ACCESS = {
     "api:reference": Access(is_open=True),
     "api:openapi": Access(is_open=True),
@@ -114,6 +118,18 @@ ACCESS = {
     "amendments:inbox-read": Access(method="post", accepted=(302,)),
     "amendments:desk-settings": READ,
     "amendments:decisions-feed": READ,
+    "amendments:edge-cases": READ,
+    "amendments:edge-case-add": READ,
+    "amendments:edge-case-import": READ,
+    "amendments:edge-cases-mark": Access(roles=CURATORS, method="post", accepted=(409,), data={"kind": "real"}),  # none
+    "amendments:edge-case-detail": Access(kwargs=("case",)),
+    "amendments:edge-case-mark": Access(
+        roles=CURATORS, method="post", accepted=(302,), kwargs=("case",), data={"kind": "real"}
+    ),
+    "amendments:cluster-detail": Access(kwargs=("cluster",)),
+    "amendments:cluster-merge": Access(roles=CURATORS, method="post", accepted=(409,), kwargs=("cluster",)),  # no other
+    "amendments:cluster-split": Access(roles=CURATORS, method="post", accepted=(409,), kwargs=("cluster",)),
+    "amendments:cluster-take-back": Access(roles=CURATORS, method="post", accepted=(409,), kwargs=("cluster",)),
     "constitution:head": READ,
     "constitution:version-detail": Access(kwargs=("number",)),
     "constitution:version-prompt": Access(kwargs=("number",)),
@@ -178,7 +194,19 @@ def things(constitution: Version) -> Things:
     amendment = factories.propose_revision("T-03", "Decline in one sentence.")
     owner = factories.make_user("owner", Role.RESEARCHER)
     profile = profiles.create(content=ProfileText(slug="ward", name="Ward"), by=owner)
-    return Things(pk=amendment.pk, number=1, old=1, new=1, digest=amendment.digest, profile=profile.slug)
+    case = cases.add(
+        text=cases.CaseText(prompt="Is it safe?", response="No.", principle="G-01", why="It does not say."), by=owner
+    )
+    return Things(
+        pk=amendment.pk,
+        number=1,
+        old=1,
+        new=1,
+        digest=amendment.digest,
+        case=case.pk,
+        cluster=case.cluster_id,
+        profile=profile.slug,
+    )
 
 
 def ask(client: Client, name: str, access: Access, things: Things) -> HttpResponseBase:
