@@ -3,6 +3,7 @@
 from math import ceil
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
@@ -26,7 +27,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
 
 def undoable(person: Any) -> list[dict[str, Any]]:
     """The person's votes that do not count yet, the newest first."""
-    if not isinstance(person, User):
+    if not settings.UNDO_SECONDS or not isinstance(person, User):
         return []
     votes = Review.objects.filter(
         reviewer=person, settles_at__gt=timezone.now(), amendment__in=Amendment.objects.undecided()
