@@ -1,7 +1,7 @@
 """Who gets what at every address. A new address fails here until somebody has written down who may use it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
@@ -49,6 +49,8 @@ class Things:
     digest: str
     profile: str
     slug: str = "home"
+    producer: int = 0
+    table: str = "acceptance"
     version: str = "head"
     principle: str = "U-02"
     dimension: str = "region"
@@ -59,6 +61,9 @@ class Things:
 
 READ = Access()
 DECIDE = Access(roles=(Role.REVIEWER,), method="post", accepted=(302,), kwargs=("pk",))
+RESTRAIN = Access(
+    roles=(Role.REVIEWER, Role.OPERATOR), method="post", accepted=(302,), kwargs=("producer",), data={"most": "9"}
+)
 CALL = Access(by_token=True)
 CURATORS = (Role.REVIEWER, Role.RESEARCHER, Role.OPERATOR)
 ACCESS = {
@@ -111,6 +116,14 @@ ACCESS = {
     "amendments:amendment-settle": DECIDE,
     "amendments:amendment-withdraw": Access(method="post", accepted=(302,), kwargs=("pk",)),  # says why not
     "amendments:propose": Access(kwargs=("principle",)),
+    "amendments:insights": READ,
+    "amendments:insights-table": Access(kwargs=("table",)),
+    "amendments:producers": READ,
+    "amendments:producer-detail": Access(kwargs=("producer",)),
+    "amendments:producer-quota": RESTRAIN,
+    "amendments:producer-quarantine": RESTRAIN,
+    "amendments:producer-lift": replace(RESTRAIN, accepted=(409,)),  # it is in none
+    "amendments:producer-reject": replace(RESTRAIN, roles=(Role.REVIEWER,), accepted=(409,)),  # that is in none
     "amendments:discussion": Access(kwargs=("pk",), accepted=(302,)),  # to its place on the page
     "amendments:discussion-say": Access(kwargs=("pk",), method="post", accepted=(302,)),
     "amendments:inbox": READ,
@@ -206,6 +219,7 @@ def things(constitution: Version) -> Things:
         case=case.pk,
         cluster=case.cluster_id,
         profile=profile.slug,
+        producer=amendment.producer_id or 0,
     )
 
 
