@@ -5,7 +5,7 @@ The list of addresses is that of tests/architecture/test_access.py, so that a ne
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 
@@ -18,11 +18,11 @@ from django.urls import reverse
 
 from amendments import actions, discussion
 from amendments.models import AcceptanceRule, Amendment, Audience, Review
-from constitution import profiles, tokens
-from constitution.models import ApiScope, Role, User, Version
-from constitution.profile_texts import ProfileText
+from constitution import tokens
+from constitution.models import ApiScope, Role, User
 from tests import factories
 from tests.architecture.test_access import ACCESS, OURS, Things
+from tests.architecture.test_access import things as usual_things  # noqa: F401  a fixture
 
 WORD = "zwielicht"
 # What differs between two looks at a page anyway: the form's token, how long ago something was, and when.
@@ -57,17 +57,15 @@ class Desk:
 
 
 @pytest.fixture
-def desk(constitution: Version) -> Desk:
+def desk(usual_things: Things) -> Desk:  # noqa: F811  the fixture
     AcceptanceRule.objects.create(tier=3, reviewers=2)
     people = {role.value: factories.make_user(f"a-{role.value}", role) for role in Role}
     people["author"] = factories.make_user("an-author", Role.REVIEWER)
     proposal = factories.propose_revision("T-03", "Decline in one sentence.", by=people["author"])
-    # Another one that overlaps, and something that all may read: hidden rows must not show between visible ones.
-    factories.propose_revision("T-03", "Decline kindly.")
+    # Something that all may read, too: hidden rows must not show between visible ones.
     discussion.say(amendment=proposal, by=people["researcher"], text="Why now?", audience=Audience.EVERYBODY)
-    profile = profiles.create(content=ProfileText(slug="ward", name="Ward"), by=people["researcher"])
-    things = Things(pk=proposal.pk, number=1, old=1, new=1, digest=proposal.digest, profile=profile.slug)
-    return Desk(proposal, factories.make_user("a-voter", Role.REVIEWER), things, people)
+    about = replace(usual_things, pk=proposal.pk, digest=proposal.digest)
+    return Desk(proposal, factories.make_user("a-voter", Role.REVIEWER), about, people)
 
 
 def vote_in_secret(desk: Desk) -> None:
