@@ -5,6 +5,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from amendments import policies, states
@@ -256,6 +257,7 @@ def _neighbours(amendment: Amendment) -> dict[str, str]:
 
 
 def neighbour_url(amendment: Amendment, *, before: bool) -> str:
-    """The address of the open proposal next to this one in queue order; empty where there is none."""
-    found = Amendment.objects.undecided().exclude(pk=amendment.pk).next_to(amendment, before=before)
+    """The address of the open proposal next to this one in queue order, none that was put off; empty without one."""
+    in_queue = Amendment.objects.undecided().exclude(deferred_until__gt=timezone.now())
+    found = in_queue.exclude(pk=amendment.pk).next_to(amendment, before=before)
     return found.get_absolute_url() if found else ""

@@ -18,6 +18,7 @@ VERBS = {
     Verdict.REJECT: "You rejected",
     Verdict.CHANGES: "You asked for changes to",
 }
+VOID = "The text of proposal {} was edited since, so your vote no longer counts. Read what it says now."
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
@@ -50,7 +51,9 @@ def in_the_air(vote: Review) -> dict[str, Any]:
 
 def settled(amendment: Amendment, person: User) -> dict[str, Any]:
     """What became of a vote; or the vote again, where it still does not count."""
-    votes = policies.in_the_air(amendment.reviews.filter(reviewer=person).select_related("amendment"))
-    if votes and amendment.is_undecided:
-        return in_the_air(votes[-1])
-    return {"pk": amendment.pk, "url": amendment.get_absolute_url(), "result": outcome_sentence(amendment)}
+    votes = list(amendment.reviews.filter(reviewer=person).select_related("amendment").order_by("at", "pk"))
+    if amendment.is_undecided and (fresh := policies.in_the_air(votes)):
+        return in_the_air(fresh[-1])
+    is_void = amendment.is_undecided and votes and all(vote.digest != amendment.digest for vote in votes)
+    result = VOID.format(amendment.pk) if is_void else outcome_sentence(amendment)
+    return {"pk": amendment.pk, "url": amendment.get_absolute_url(), "result": result}

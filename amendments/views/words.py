@@ -82,10 +82,14 @@ def outcome_sentence(amendment: Amendment) -> str:
     if amendment.version:
         return f"Accepted. Version {amendment.version.number} is in force, and a training round opens for it."
     sentences = {
+        states.OPEN: "Your review is in. It takes effect when enough reviewers agree.",
         states.REJECTED: f"Rejected the proposal on {amendment.principle_id}. Nothing was published.",
         states.CONFLICTED: "Your review is in. The reviewers disagree: it stays open until one of them changes their"
         " review.",
         states.CHANGES_REQUESTED: f"Changes to the proposal on {amendment.principle_id} are requested. It waits for"
         " another wording.",
+        states.NEEDS_REBASE: f"The constitution changed in the same place as proposal {amendment.pk}. It waits for"
+        " another wording, on which you can vote again.",
     }
-    return sentences.get(amendment.state, "Your review is in. It takes effect when enough reviewers agree.")
+    closed = f"Proposal {amendment.pk} was closed meanwhile ({STATE_LABELS[amendment.state].lower()}): nothing came of"
+    return sentences.get(amendment.state, f"{closed} the votes.")

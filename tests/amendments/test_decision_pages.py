@@ -103,6 +103,21 @@ def test_vote_on_words_that_were_edited_since_says_so(
     desk.post(url("accept", proposal), {"digest": proposal.digest})
     actions.edit(amendment=proposal, by=other_reviewer, seen_digest=proposal.digest, text="Help where it is safe.")
     assert "your vote no longer counts" in desk.get(proposal.get_absolute_url()).content.decode()
+    let_pass()
+    told = desk.post(url("settle", proposal), headers={"HX-Request": "true"}).content.decode()
+    assert f"The text of proposal {proposal.pk} was edited since" in told
+    assert "Undo" not in told
+
+
+@pytest.mark.usefixtures("one_reviewer_decides")
+def test_vote_on_what_was_withdrawn_meanwhile_says_so(
+    desk: Client, file_proposal: Propose, other_reviewer: User
+) -> None:
+    proposal = file_proposal(by=other_reviewer)
+    desk.post(url("accept", proposal), {"digest": proposal.digest})
+    actions.withdraw(amendment=proposal, by=other_reviewer)
+    told = desk.post(url("settle", proposal), headers={"HX-Request": "true"}).content.decode()
+    assert "was closed meanwhile (withdrawn)" in told
 
 
 def test_author_saves_another_wording_and_cannot_accept_it(client: Client, file_proposal: Propose) -> None:
@@ -140,6 +155,14 @@ def test_form_that_is_refused_says_why_and_keeps_what_was_written(
     assert answer.status_code == 409
     assert sentence in content
     assert sent.get("note", "") in content
+
+
+def test_next_proposal_is_none_that_was_put_off(desk: Client, file_proposal: Propose, reviewer: User) -> None:
+    first, second, third = (file_proposal(text=f"Help {n}.", priority=9 - n) for n in range(3))
+    tomorrow = timezone.localdate() + timedelta(days=1)
+    actions.defer(amendment=second, by=reviewer, until=tomorrow, reason="Later.")
+
+    assert desk.get(first.get_absolute_url()).context["next_url"] == third.get_absolute_url()
 
 
 def test_forms_put_off_close_and_hand_over(desk: Client, file_proposal: Propose, reviewer: User) -> None:
