@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from django.urls import reverse
+
 from amendments.models import Amendment, EdgeCase, Label
+from amendments.producers import record
 from amendments.views.words import proposer_label, score_words
 
 EVIDENCE_SHOWN = 12
@@ -27,8 +30,8 @@ def producer(amendment: Amendment) -> dict[str, Any]:
         "checkpoint": found.checkpoint if found else "",
         "prompt_digest": found.prompts if found else "",
         "model": found.model if found else "",
-        "url": "",
-        "record": "",
+        "url": reverse("amendments:producer-detail", args=[found.pk]) if found else "",
+        "record": record(found) if found else "",
     }
 
 
