@@ -105,7 +105,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--cases", type=int, default=1_000_000, help="edge cases")
     options.add_argument("--amendments", type=int, default=100_000, help="open amendments")
-    options.add_argument("--times", type=int, default=60, help="requests of each kind and size")
+    options.add_argument("--times", type=int, default=40, help="requests of each kind and size")
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {
@@ -165,9 +165,11 @@ def fill(cases: int, amendments: int) -> None:
     """A law, two reviewers, and so many cases and open amendments, as if each had been surfaced and filed."""
     from django.db import connection
 
+    from amendments.models import AcceptanceRule
     from constitution.actions import publish
-    from constitution.models import Role, User
+    from constitution.models import Role, Tier, User
 
+    AcceptanceRule.objects.bulk_create(AcceptanceRule(tier=tier, reviewers=1) for tier in Tier)
     me, other = (User.objects.create_user(name, roles=[Role.REVIEWER.value]) for name in ("reader", "writer"))
     version = publish(base=None, clauses=law(), title="A law", summary="All of it.", by=me)
     clusters = max(cases // PER_CLUSTER, 1)
@@ -281,11 +283,12 @@ class Desk:
         self.filters: Iterator[str] = itertools.cycle(FILTERS)
         self.searches: Iterator[str] = itertools.cycle(SEARCHES)
         dice = random.Random(13)  # noqa: S311  a measurement, nothing secret
-        # Alike in kind, so that both sizes take the same way: machines' proposals on style that nobody has reviewed.
-        alike = Amendment.objects.filter(tier=3, state="open", author=None, deferred_until=None, reviews=None)
+        # Alike in kind, so that both sizes take the same way: machines' proposals that nobody has reviewed.
+        alike = Amendment.objects.filter(state="open", author=None, deferred_until=None, reviews=None)
         keys = list(alike.order_by("pk").values_list("pk", flat=True))
-        self.open: Iterator[int] = iter(dice.sample(keys, len(keys)))  # each is decided on once
-        self.shown: Iterator[int] = itertools.cycle(dice.sample(keys, len(keys)))
+        dice.shuffle(keys)
+        self.open: Iterator[int] = iter(keys)  # each is decided on once
+        self.shown: Iterator[int] = itertools.cycle(keys[::-1])
         others = Amendment.objects.filter(tier=2, author=None).order_by("pk").values_list("pk", flat=True)[:50]
         self.staying: Iterator[int] = itertools.cycle(list(others))
 
@@ -323,7 +326,10 @@ def detail(desk: Desk) -> Callable[[], Any]:
 def decide(desk: Desk) -> Callable[[], Any]:
     from amendments.models import Amendment
 
-    row = Amendment.objects.get(pk=next(desk.open))
+    pk = next(desk.open, None)
+    if pk is None:
+        sys.exit("Nothing is left to decide on: ask for fewer --times.")
+    row = Amendment.objects.get(pk=pk)
     form = {"digest": row.digest, "reason": "wrong", "note": "It reaches too far."}
     return lambda: desk.client.post(f"/proposals/{row.pk}/reject/", form)
 
