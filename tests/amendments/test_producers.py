@@ -433,3 +433,12 @@ def test_clearing_partial_is_the_page_as_loaded(desk: Client, producer: Producer
     whole = desk.get(_url("detail", producer)).content.decode()
     part = desk.get(_url("detail", producer), headers={"HX-Request": "true", "HX-Target": "clearing"})
     assert part.content.decode().strip() in whole
+
+
+def test_page_leads_to_its_open_proposals_in_the_queue(
+    desk: Client, file_proposal: Propose, producer: Producer, reviewer: User
+) -> None:
+    machine, _ = file_proposal(), file_proposal(text="By hand.", by=reviewer)
+    page = desk.get(_url("detail", producer))
+    queue = desk.get(page.context["queue_url"])
+    assert [row["pk"] for row in queue.context["proposals"]] == [machine.pk]
