@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from amendments import cases
-from amendments.case_filters import ORDERS, CaseFilter, count_of, order_in, page_of
+from amendments.case_filters import ORDERS, CaseFilter, few_or_many, order_in, page_of
 from amendments.models import (
     Amendment,
     CaseMark,
@@ -83,8 +83,8 @@ def list_page(
     """The list as `query` asks for it, with what was just tried."""
     found = CaseFilter(query, queryset=EdgeCase.objects.all())
     order = order_in(query)
-    shown, after = page_of(with_marks(found.qs), order=order, after=query.get("after", ""))
-    count, is_exact = count_of(found.qs)
+    rows, count, is_exact = few_or_many(found.qs)
+    shown, after = page_of(with_marks(rows), order=order, after=query.get("after", ""))
     fields = [found.form[name] for name in found.form.fields]
     plain = _without(query, "after")
     context = {
