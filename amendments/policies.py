@@ -35,12 +35,6 @@ def rule_for(tier: int) -> AcceptanceRule:
     return AcceptanceRule.objects.filter(tier=tier).first() or DEFAULTS[Tier(tier)]
 
 
-def rules() -> dict[int, AcceptanceRule]:
-    """The rule in force for each tier."""
-    stored = {rule.tier: rule for rule in AcceptanceRule.objects.all()}
-    return {tier.value: stored.get(tier.value, rule) for tier, rule in DEFAULTS.items()}
-
-
 def check_is_reviewer(by: User) -> None:
     if not by.has_role(Role.REVIEWER):
         raise RoleMissing("Only reviewers decide on proposals. An operator can give you the role.")

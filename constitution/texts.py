@@ -23,8 +23,9 @@ Tier = Literal[1, 2, 3]
 Expectation = Literal["decline", "help", "style"]
 
 # Everything below U+0020 but tab and newline, DEL and the C1 block, and the marks that reverse the order of a line:
-# none belongs in a law, and each can make a reader see another text than the one that is stored.
-HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff]")
+# none belongs in a law, and each can make a reader see another text than the one that is stored. Nor does half a
+# character, which cannot be stored at all.
+HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
 def _plain(text: str) -> str:

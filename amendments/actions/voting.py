@@ -7,11 +7,9 @@ other votes either, so that nobody's vote is passed over while it is in the air.
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
-from itertools import groupby
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
 from amendments import policies, states
@@ -28,6 +26,9 @@ from constitution import actions as law
 from constitution.errors import Refused
 from constitution.models import User, Version
 from constitution.proofs import check_provable
+
+# The most proposals that one sweep settles; the next one goes on.
+SWEEP = 200
 
 
 @transaction.atomic
@@ -51,6 +52,7 @@ def accept(*, amendment: Amendment, by: User, seen_digest: str) -> Amendment:
 def edit_and_accept(*, amendment: Amendment, by: User, seen_digest: str, text: str, note: str = "") -> Amendment:
     """Reword and approve in one step: both happen, or neither."""
     law.lock_head()
+    lock_siblings(amendment)  # before the edit writes to the ledger, in the order in which everybody locks
     edited = edit(amendment=amendment, by=by, seen_digest=seen_digest, text=text, note=note)
     return accept(amendment=edited, by=by, seen_digest=edited.digest)
 
@@ -93,28 +95,22 @@ def take_back(*, amendment: Amendment, by: User) -> Amendment:
 def settle(amendment: Amendment) -> Amendment:
     """Let the votes that nobody can take back any more take effect. Whoever calls it, and however often."""
     row = Amendment.objects.get(pk=amendment.pk)
-    if _due(row) == row.state:
-        return row
-    with transaction.atomic():
-        head = law.lock_head()
-        siblings = lock_siblings(row)
-        if found := _among(siblings, row):
-            _take_effect(found, head=head, siblings=siblings)
-    return found or Amendment.objects.get(pk=row.pk)
+    if _due(row) != row.state:
+        with transaction.atomic():
+            head = law.lock_head()
+            siblings = lock_siblings(row)
+            if found := _among(siblings, row):
+                _take_effect(found, head=head, siblings=siblings)
+        row = found or Amendment.objects.get(pk=row.pk)
+    Amendment.objects.filter(pk=row.pk, votes_due_at__lte=timezone.now()).update(votes_due_at=None)
+    return row
 
 
 def settle_due() -> int:
-    """Settle every proposal whose votes lead elsewhere than where it stands; how many those were."""
-    votes = Review.objects.filter(digest=F("amendment__digest"), amendment__in=Amendment.objects.undecided())
-    rows = votes.select_related("amendment").order_by("amendment", "pk")
-    rules = policies.rules()
-    found = []
-    for _, group in groupby(rows, key=lambda vote: vote.amendment_id):
-        reviews = list(group)
-        amendment = reviews[0].amendment
-        if policies.due(amendment, reviews, rules[amendment.tier]) != amendment.state:
-            found.append((max(review.settles_at for review in reviews), amendment.pk, amendment))
-    for _, _, amendment in sorted(found):  # as their votes came in: on one clause, the first publishes
+    """Settle the proposals whose votes can no longer be taken back, up to SWEEP of them; how many those were."""
+    due = Amendment.objects.undecided().filter(votes_due_at__lte=timezone.now()).order_by("votes_due_at", "pk")
+    found = list(due[:SWEEP])
+    for amendment in found:
         settle(amendment)
     return len(found)
 
@@ -134,6 +130,9 @@ def _cast(row: Amendment, *, by: User, seen_digest: str, verdict: Verdict, reaso
     review, _ = Review.objects.update_or_create(
         amendment=row, reviewer=by, digest=row.digest, defaults={**said, "settles_at": settles_at}
     )
+    if settings.UNDO_SECONDS:
+        row.votes_due_at = settles_at
+        row.save(update_fields=["votes_due_at"])
     return review
 
 

@@ -91,6 +91,7 @@ class Amendment(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     assignee = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="assigned")
     deferred_until = models.DateTimeField(null=True, blank=True, help_text="Until then the queue leaves it out.")
+    votes_due_at = models.DateTimeField(null=True, help_text="When the newest vote on it can no longer be taken back.")
     duplicate_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="duplicates")
     context_changed_in = models.ForeignKey(
         Version, null=True, on_delete=models.PROTECT, related_name="+", help_text="Where clauses beside its own moved."
@@ -125,6 +126,7 @@ class Amendment(models.Model):
             models.Index("created_at", name="amendment_waiting", condition=Q(decided_at=None)),
             models.Index(F("decided_at").desc(), F("id").desc(), name="amendment_decided"),
             GinIndex(fields=["touches"], name="amendment_touches"),
+            models.Index(fields=["votes_due_at"], name="amendment_votes_due", condition=Q(votes_due_at__isnull=False)),
             GinIndex(fields=["found_by"], name="amendment_words"),
             GinIndex(fields=["kinds"], name="amendment_kinds"),
             GinIndex(fields=["scopes"], name="amendment_scopes"),

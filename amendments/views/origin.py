@@ -12,10 +12,10 @@ EVIDENCE_SHOWN = 12
 
 
 def evidence(amendment: Amendment) -> dict[str, Any]:
-    """The cases of its cluster, the strongest first, and how many there are beside."""
+    """The cases of its cluster as it is now, without noise, the strongest first; and how many there are beside."""
     if amendment.cluster is None:
         return {"evidence": [], "evidence_more": 0}
-    cases = amendment.cluster.edge_cases.select_related("scenario").order_by("-score", "pk")
+    cases = amendment.cluster.present.edge_cases.counted().select_related("scenario").order_by("-score", "pk")
     total = cases.count()
     shown = list(cases[:EVIDENCE_SHOWN])
     return {"evidence": [_case(case) for case in shown], "evidence_more": total - len(shown)}

@@ -64,7 +64,7 @@ def page(request: PersonRequest, pk: int, attempt: Attempt, *, said: Said | None
 
 def load(pk: int) -> Amendment:
     people = ("author", "assignee", "decided_by")
-    rows = Amendment.objects.select_related("base", "cluster", "producer", "version", *people)
+    rows = Amendment.objects.select_related("base", "cluster__merged_into", "producer", "version", *people)
     return get_object_or_404(rows, pk=pk)
 
 

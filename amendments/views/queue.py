@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from django.db.models import OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -66,7 +67,8 @@ def filters_of(request: PersonRequest) -> QueueFilter:
 def displayed(rows: AmendmentQuerySet) -> AmendmentQuerySet:
     """`rows` with all that a row of the list shows."""
     clause = VersionClause.objects.filter(version=OuterRef("base"), principle=OuterRef("principle"))
-    cases = EdgeCase.objects.filter(cluster=OuterRef("cluster")).order_by().values("pk")
+    cluster = Coalesce(OuterRef("cluster__merged_into"), OuterRef("cluster"))
+    cases = EdgeCase.objects.counted().filter(cluster=cluster).order_by().values("pk")
     return rows.select_related("producer", "author", "decided_by", "version", "assignee", "claim__holder").annotate(
         title=Subquery(clause.values("clause__title")), edge_case_count=BoundedCount(cases[: MOST_CASES + 1])
     )

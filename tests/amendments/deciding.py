@@ -15,7 +15,9 @@ ONE, TWO = AcceptanceRule(tier=2, reviewers=1), AcceptanceRule(tier=2, reviewers
 
 def let_pass(seconds: float = UNDO) -> None:
     """As if so much time had gone by: all votes are so much older."""
-    Review.objects.update(settles_at=F("settles_at") - timedelta(seconds=seconds))
+    by = timedelta(seconds=seconds)
+    Review.objects.update(settles_at=F("settles_at") - by)
+    Amendment.objects.update(votes_due_at=F("votes_due_at") - by)
 
 
 def accept(proposal: Amendment, by: User) -> Amendment:
