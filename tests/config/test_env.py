@@ -53,7 +53,8 @@ def test_settings_with_urls_use_them(tmp_path: Path) -> None:
     )
     assert database["ENGINE"] == "django.db.backends.postgresql"
     assert (database["HOST"], database["PORT"], database["NAME"]) == ("db.example", 5433, "law")
-    assert database["OPTIONS"] == {"sslmode": "require"}
+    assert database["OPTIONS"]["sslmode"] == "require"
+    assert database["OPTIONS"]["server_side_binding"], "statements are prepared there as here"
     assert broker == "amqp://ann:secret@mq.example//"
     assert options == {}, "only the Redis protocol knows a visibility timeout"
 
