@@ -6,21 +6,30 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import desk
+from tests.system import System
 
 pytestmark = pytest.mark.browser
 
 
-def propose(page: Page, principle: str, text: str) -> None:
-    page.goto(f"/clauses/{principle}/propose/")
-    page.get_by_label("Text").fill(text)
-    page.get_by_label("Why").fill("It is shorter and says the same.")
-    page.get_by_role("button", name="Propose it").click()
-    expect(page.get_by_text("Others decide on it now.")).to_be_visible()
+@pytest.fixture(scope="module", autouse=True)
+def proposed(system: System) -> None:
+    """Two proposals of the person who looks at the queue."""
+    system.python(
+        """
+from amendments.actions import propose
+from amendments.operations import Revise
+from constitution.models import User, Version
+head, by = Version.objects.head(), User.objects.get(username="admin")
+for clause in head.texts():
+    if clause.principle in ("T-04", "T-05"):
+        shorter = Revise(principle=clause.principle, before=clause.digest, text=clause.text[:40] + ".")
+        propose(by=by, base=head, operations=(shorter,), rationale="It is shorter and says the same.")
+result = None
+"""
+    )
 
 
 def test_queue_is_narrowed_kept_and_decided_in_bulk(page: Page) -> None:
-    propose(page, "T-05", "Write warmly, in plain words, as to a neighbour.")
-    propose(page, "T-04", "Answer in the language of the question.")
     page.goto("/")
     page.get_by_text("Filters", exact=True).click()
     page.get_by_label("From", exact=True).select_option("people")
