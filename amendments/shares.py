@@ -19,7 +19,7 @@ class Share:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Wilson's score interval at 95 %."""
+        """Wilson's score interval at 95 %, written out: a web host has no scipy."""
         if not self.n:
             return 0.0, 1.0
         z = NORMAL_95 * NORMAL_95 / self.n

@@ -99,7 +99,7 @@ def session(user: "User") -> str:
 
     store = SessionStore()
     store[SESSION_KEY] = str(user.pk)
-    store[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
+    store[BACKEND_SESSION_KEY] = "sesame.backends.ModelBackend"
     store[HASH_SESSION_KEY] = user.get_session_auth_hash()
     store.create()
     return f"{settings.SESSION_COOKIE_NAME}={store.session_key}"
@@ -159,6 +159,7 @@ class Work:
         wire.request("POST" if sent else "GET", path, urlencode(sent) if sent else None, headers)
         answer = wire.getresponse()
         text = answer.read().decode()
+        wire.close()  # the server drops who reads for long; the next request opens it again
         day.waited[name].append(1e3 * (time.perf_counter() - began))
         if answer.status not in (200, 302, REFUSED):
             day.errors.append(f"{path}: {answer.status}")
@@ -178,7 +179,6 @@ def report(days: Sequence[Day], minutes: float, seed: int) -> None:
     versions = Version.objects.home().count() - 1
     decided, refused = sum(day.decided for day in days), sum(day.refused for day in days)
     errors = [error for day in days for error in day.errors]
-    print(errors[:5])
     p95 = {}
     print(
         f"{len(days)} reviewers, {minutes:g} minutes: {decided} decisions, {refused} refused because another was faster"
