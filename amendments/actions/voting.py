@@ -5,6 +5,7 @@ other votes either, so that nobody's vote is passed over while it is in the air.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
@@ -37,6 +38,7 @@ def accept(*, amendment: Amendment, by: User, seen_digest: str) -> Amendment:
 
     Raises AlreadyDecided, ContentMoved, RoleMissing, OwnProposal or OutOfDate; then nothing was written.
     """
+    _prove_ahead(amendment)
     head = law.lock_head()
     siblings = lock_siblings(amendment)
     row = still_undecided(siblings, amendment)
@@ -51,6 +53,7 @@ def accept(*, amendment: Amendment, by: User, seen_digest: str) -> Amendment:
 @transaction.atomic
 def edit_and_accept(*, amendment: Amendment, by: User, seen_digest: str, text: str, note: str = "") -> Amendment:
     """Reword and approve in one step: both happen, or neither."""
+    _prove_ahead(amendment)
     law.lock_head()
     lock_siblings(amendment)  # before the edit writes to the ledger, in the order in which everybody locks
     edited = edit(amendment=amendment, by=by, seen_digest=seen_digest, text=text, note=note)
@@ -95,7 +98,9 @@ def take_back(*, amendment: Amendment, by: User) -> Amendment:
 def settle(amendment: Amendment) -> Amendment:
     """Let the votes that nobody can take back any more take effect. Whoever calls it, and however often."""
     row = Amendment.objects.get(pk=amendment.pk)
-    if _due(row) != row.state:
+    if (state := _due(row)) != row.state:
+        if state == states.ACCEPTED:
+            _prove_ahead(row)
         with transaction.atomic():
             head = law.lock_head()
             siblings = lock_siblings(row)
@@ -201,6 +206,13 @@ def _cast_at(review: Review) -> tuple[float, int]:
 def _check_publishable(row: Amendment, head: Version) -> None:
     """Whoever approves hears at once what would be in the way of a version, not when the vote takes effect."""
     check_provable(apply(present(row), head.texts()))
+
+
+def _prove_ahead(row: Amendment) -> None:
+    """Prove before the lock for which all decisions queue: what was proved once is not proved again under it."""
+    if head := Version.objects.head():
+        with suppress(Refused):  # which is said in its turn, after all that is checked before
+            _check_publishable(row, head)
 
 
 def _wake(pk: int) -> None:

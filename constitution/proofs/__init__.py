@@ -5,9 +5,12 @@ vocabulary with its hierarchy and its rules; profiles narrow what may be narrowe
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING
 
+from constitution.digests import digest
 from constitution.profile_texts import ProfileText
 from constitution.proofs.answers import Answer, Counterexample, Proof, Unproved
 from constitution.proofs.subject import Subject
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Counterexample", "Proof", "Unproved", "check_provable", "prove"]
 
 SECONDS = 20.0
+WORDING = {"title", "text", "examples"}
 
 
 def prove(
@@ -40,13 +44,31 @@ def prove(
     return [_proof(name, proving) for name in CLAIMS]
 
 
-def check_provable(
-    clauses: Sequence[ClauseText], profile: ProfileText | None = None, known: Vocabulary | None = None
-) -> None:
-    """Raises Unproved with a sentence for each claim about `clauses` that is refuted, or not settled in time."""
-    failed = [proof for proof in prove(clauses, profile, known) if not proof.holds]
-    if failed:
+def check_provable(clauses: Sequence[ClauseText]) -> None:
+    """Raises Unproved with a sentence for each claim about `clauses` that is refuted, or not settled in time.
+
+    Once proved, clauses that say the same of each other and of where they hold are not proved again by this process:
+    titles, texts and examples, which most amendments change, are no part of any claim.
+    """
+    structure = [clause.model_dump(mode="json", exclude=WORDING) for clause in clauses]
+    if failed := _refuted(_Clauses(digest(structure), clauses)):
         raise Unproved(failed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Clauses:
+    """Clauses under all that the claims are about."""
+
+    structure: str
+    clauses: Sequence[ClauseText] = field(compare=False)
+
+
+@lru_cache(maxsize=64)
+def _refuted(found: _Clauses) -> list[Proof]:
+    failed = [proof for proof in prove(found.clauses) if not proof.holds]
+    if not all(proof.is_finished for proof in failed):
+        raise Unproved(failed)  # and is not remembered: with more time it may be settled
+    return failed
 
 
 def _proof(name: str, proving: "Proving") -> Proof:
