@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+import trl.trainer.utils
+from trl.kernels import ChunkedLogProbFunction
 
 from training.engine.model import load
 from training.recipes import dpo, finetune, sft
@@ -91,6 +94,26 @@ def test_whole_chain(make_plan: MakePlan, start: Start) -> None:
     before = (root / "progress.jsonl").read_bytes()
     assert perform(root, *STAGES) == [0] * len(STAGES)
     assert (root / "progress.jsonl").read_bytes() == before
+
+
+def test_only_tokens_that_are_learnt_go_through_the_output_layer(tiny_model: Path, monkeypatch: Any) -> None:
+    seen = []
+
+    class Watched(ChunkedLogProbFunction):
+        @classmethod
+        def apply(cls, hidden: torch.Tensor, *rest: Any) -> Any:
+            seen.append(len(hidden))
+            return ChunkedLogProbFunction.apply(hidden, *rest)
+
+    monkeypatch.setattr(trl.trainer.utils, "_ChunkedLogProbFunction", Watched)
+    lm = load(tiny_model, device="cpu")
+    ids = torch.arange(5, 29).view(2, 12)
+    labels = ids.masked_fill(torch.arange(12) < 9, -100)
+    plain = lm.model(input_ids=ids, labels=labels).loss
+    trl.trainer.utils.add_fused_lm_head(lm.model)
+    fused = lm.model(input_ids=ids, labels=labels, fused_lm_head=True)
+    assert seen == [6]
+    torch.testing.assert_close(fused.loss, plain)
 
 
 def test_sft_stopped_and_killed_gives_the_same_adapter(sft_plan: Plan, start: Start) -> None:
