@@ -69,7 +69,7 @@ def publish(
     at = at or timezone.now()
     version_digest = digest([clause.digest for clause in clauses])
     _check_set(clauses, version_digest, head)
-    check_provable(clauses)
+    check_provable(clauses, proved=head.texts() if head else ())
     if head and at < head.published_at:
         raise Refused(f"{head} was published at {head.published_at:%Y-%m-%d %H:%M}; what follows cannot be older.")
     version = Version(

@@ -35,7 +35,8 @@ SPEND = """
         RETURNING used, began
     )
     SELECT known.owner_id, known.scopes, known.per_minute, counted.used,
-           ceil(extract(epoch FROM counted.began + interval '1 minute' - now()))::int
+           ceil(extract(epoch FROM counted.began + interval '1 minute' - now()))::int,
+           (SELECT digest FROM constitution_ledgerentry ORDER BY number DESC LIMIT 1)
     FROM known, counted
 """
 
@@ -43,13 +44,17 @@ SPEND = """
 @dataclass(frozen=True, slots=True)
 class Use:
     """One use of a token: whose it is, what it may, how many uses its minute allows and has seen, this one included,
-    and in how many seconds the next minute begins."""
+    and in how many seconds the next minute begins.
+
+    `as_of` is the digest of the newest ledger entry. Every write has one, so as long as it stays nothing changed.
+    """
 
     owner: int
     scopes: tuple[str, ...]
     limit: int
     used: int
     resets_in: int
+    as_of: str
 
     @property
     def remaining(self) -> int:

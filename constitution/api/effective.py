@@ -12,7 +12,7 @@ from pydantic import Field
 
 from constitution.api import values
 from constitution.api.frame import entity_tag
-from constitution.api.gate import READER, caller
+from constitution.api.gate import READER, used
 from constitution.api.problems import Problem
 from constitution.api.seeking import seek
 from constitution.api.values import Slug, Words
@@ -79,7 +79,7 @@ def effective_text(request: HttpRequest, slug: Slug, asked: Asked) -> HttpRespon
 
 def _answer(request: HttpRequest, slug: str, asked: Question, kind: str) -> HttpResponse:
     context = read_context({name: words for name in DIMENSIONS if (words := getattr(asked, name))})
-    version, revision = seek(slug, asked.version, asked.profile, caller(request))
+    version, revision = seek(slug, asked.version, asked.profile, used(request))
     law = law_of(version, revision)
     found = law.resolve(law.profile.fill(context) if law.profile else context)
     tag = entity_tag(digest([found.digest, slug, version.number, kind, asked.explain]))

@@ -42,10 +42,10 @@ READER = Token(ApiScope.READ)
 WRITER = Token(ApiScope.PROFILES)
 
 
-def caller(request: HttpRequest) -> int:
-    """The key of the person whose token this is, in a call that needs one."""
+def used(request: HttpRequest) -> Use:
+    """The use that this request is, in a call that needs a token."""
     use: Use = request.use  # type: ignore[attr-defined]
-    return use.owner
+    return use
 
 
 def use_of(request: HttpRequest) -> Use | None:

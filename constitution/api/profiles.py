@@ -9,7 +9,7 @@ from ninja import Query, Router, Status
 from constitution import profiles
 from constitution.api import values
 from constitution.api.frame import entity_tag
-from constitution.api.gate import READER, WRITER, caller
+from constitution.api.gate import READER, WRITER, used
 from constitution.api.lookups import page
 from constitution.api.problems import Problem, missing
 from constitution.api.reading import AfterSlug, clause_value
@@ -81,12 +81,12 @@ def set_base(request: HttpRequest, response: HttpResponse, slug: ProfileSlug, ba
 
 
 def _caller(request: HttpRequest) -> User:
-    return User.objects.get(pk=caller(request))
+    return User.objects.get(pk=used(request).owner)
 
 
 def _own(request: HttpRequest) -> Any:
     """Revisions of the caller's profiles, with all that is shown of them."""
-    rows = ProfileRevision.objects.filter(profile__owner=caller(request))
+    rows = ProfileRevision.objects.filter(profile__owner=used(request).owner)
     return rows.select_related("profile__pinned_to__constitution", "base", "author")
 
 

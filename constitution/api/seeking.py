@@ -1,16 +1,19 @@
 """The version and the profile that a question is about, found with one statement and nothing more than their digests.
 
-A law is compiled once for the digests and kept, so their texts are read only when it is not yet known.
+A law is compiled once for the digests and kept, so their texts are read only when it is not yet known. What was found
+is kept as well, under the ledger's newest entry: until the next write of anything the same question finds the same.
 """
 
 from datetime import datetime
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from django.db import connection
 
 from constitution.api.lookups import moment
 from constitution.api.problems import Problem, missing
 from constitution.models import ProfileRevision, Version
+from constitution.tokens import Use
 
 SEEK = """
     WITH mine AS (
@@ -42,20 +45,26 @@ class Sought(NamedTuple):
     revision: ProfileRevision | None
 
 
-def seek(slug: str, name: str, profile: str, owner: int) -> Sought:
-    """What a question about constitution `slug` stands on. One query. Raises Problem.
+def seek(slug: str, name: str, profile: str, use: Use) -> Sought:
+    """What a question about constitution `slug` stands on. At most one query. Raises Problem.
 
     `name` is that of a version, or empty: then it is the one that the profile is pinned to, or the head. `profile` is
-    the slug of a profile of the person `owner`, or empty.
+    the slug of a profile of the person whose token this is, or empty.
     """
-    choice, value = _choice(name)
-    with connection.cursor() as cursor:
-        cursor.execute(SEEK + choice + LAST, {"profile": profile or None, "owner": owner, "slug": slug, "name": value})
-        row = cursor.fetchone()
+    row = _row(use.as_of, slug, name, profile, use.owner)
     if row is None:
         raise missing(f"There is no version {name or 'head'} of {slug}. /api/v1/constitutions lists what there is.")
     version = Version.from_db("default", ["id", "number", "digest"], row[:3])
     return Sought(version, _revision(profile, slug, *row[3:]) if profile else None)
+
+
+@lru_cache(maxsize=10_000)
+def _row(_as_of: str, slug: str, name: str, profile: str, owner: int) -> tuple[Any, ...] | None:
+    choice, value = _choice(name)
+    with connection.cursor() as cursor:
+        cursor.execute(SEEK + choice + LAST, {"profile": profile or None, "owner": owner, "slug": slug, "name": value})
+        row: tuple[Any, ...] | None = cursor.fetchone()
+    return row
 
 
 def _choice(name: str) -> tuple[str, str | datetime | None]:

@@ -44,20 +44,27 @@ def prove(
     return [_proof(name, proving) for name in CLAIMS]
 
 
-def check_provable(clauses: Sequence[ClauseText]) -> None:
+def check_provable(clauses: Sequence[ClauseText], *, proved: Sequence[ClauseText] = ()) -> None:
     """Raises Unproved with a sentence for each claim about `clauses` that is refuted, or not settled in time.
 
-    Once proved, clauses that say the same of each other and of where they hold are not proved again by this process:
-    titles, texts and examples, which most amendments change, are no part of any claim.
+    Titles, texts and examples, which most amendments change, are no part of any claim: clauses that differ in nothing
+    else from those that are `proved` already, or that this process has proved before, are not proved again.
     """
-    structure = [clause.model_dump(mode="json", exclude=WORDING) for clause in clauses]
-    if failed := _refuted(_Clauses(digest(structure), clauses)):
+    structure = _structure(clauses)
+    if proved and structure == _structure(proved):
+        return
+    if failed := _refuted(_Clauses(structure, clauses)):
         raise Unproved(failed)
+
+
+def _structure(clauses: Sequence[ClauseText]) -> str:
+    """The digest of all that the claims are about."""
+    return digest([clause.model_dump(mode="json", exclude=WORDING) for clause in clauses])
 
 
 @dataclass(frozen=True, slots=True)
 class _Clauses:
-    """Clauses under all that the claims are about."""
+    """Clauses under the digest of their structure."""
 
     structure: str
     clauses: Sequence[ClauseText] = field(compare=False)

@@ -293,6 +293,29 @@ def test_check_provable_refuses_with_the_sentence_of_each_claim_that_fails() -> 
     assert str(refusal.value).splitlines() == [each.sentence for each in refusal.value.proofs]
 
 
+def test_check_provable_proves_a_structure_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def watched(clauses: Sequence[ClauseText]) -> list[Proof]:
+        asked.append(clauses)
+        return prove(clauses)
+
+    monkeypatch.setattr("constitution.proofs.prove", watched)
+    before = [plant("Q-01", 1), plant("Q-02", scope={"region": ("FR",)})]
+    reworded = [before[0], before[1].model_copy(update={"text": "Other words."})]
+    check_provable(reworded, proved=before)
+    assert asked == []
+    rescoped = [before[0], before[1].model_copy(update={"scope": {"region": ("DE",)}})]
+    for _ in range(2):
+        check_provable(rescoped, proved=before)
+    assert asked == [rescoped]
+    broken = [before[0], before[1].model_copy(update={"precedes": ("Q-99",)})]
+    for _ in range(2):
+        with pytest.raises(Unproved):
+            check_provable(broken, proved=before)
+    assert asked == [rescoped, broken]
+
+
 def test_prove_says_what_it_could_not_settle_in_time() -> None:
     proofs = prove([plant("U-01", 1), plant("A-01", scope={"region": ("EU",)})], seconds=0)
     unfinished = [each for each in proofs if not each.is_finished]
