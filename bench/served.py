@@ -157,5 +157,5 @@ def _send(wire: socket.socket, request: bytes) -> tuple[float, int]:
     size = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
     missing = size - len(body)
     while missing > 0:
-        missing -= len(wire.recv(1 << 20))
+        missing -= len(wire.recv(min(missing, 1 << 16)))
     return time.perf_counter() - began, size
