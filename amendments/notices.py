@@ -15,8 +15,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from amendments import states
-from amendments.models import Amendment, Audience, Comment, DeskSettings, Digest, Notice, NoticeKind
-from amendments.visibility import is_judge, visible_comments
+from amendments.models import Amendment, Comment, DeskSettings, Digest, HiddenMention, Notice, NoticeKind
+from amendments.visibility import visible_comments
 from config.live import publish as announce
 from constitution import ledger
 from constitution.errors import Refused
@@ -48,6 +48,7 @@ def after(row: Amendment, *, by: User | str) -> None:
     _tell(row, NoticeKind.TURN, people)
     if not row.is_undecided:
         decided(row, by=by)
+    unveil(row)
 
 
 def decided(row: Amendment, *, by: User | str) -> None:
@@ -61,21 +62,40 @@ def decided(row: Amendment, *, by: User | str) -> None:
 
 
 def mention(comment: Comment) -> None:
-    """Tell those whom `comment` names, where they may read it."""
-    row = comment.amendment
-    named = mentioned(comment)
-    readers = [person for person in named if visible_comments(row, person).filter(pk=comment.pk).exists()]
-    sentence = f"{comment.author}: {comment.text}"
-    _tell(row, NoticeKind.MENTION, {person.pk: sentence for person in readers if person.pk != comment.author_id})
+    """Tell those whom `comment` names and who may read it; the others are told when they may."""
+    named = [person for person in _mentioned(comment) if person.pk != comment.author_id]
+    readers = {person.pk for person in named if visible_comments(comment.amendment, person).filter(pk=comment.pk)}
+    _tell(comment.amendment, NoticeKind.MENTION, dict.fromkeys(readers, _said(comment)))
+    HiddenMention.objects.bulk_create(
+        HiddenMention(comment=comment, person=person) for person in named if person.pk not in readers
+    )
 
 
-def mentioned(comment: Comment) -> list[User]:
-    """The people whom `comment` names and who may ever read it before the decision."""
+def unveil(row: Amendment) -> None:
+    """Tell those who were named in a comment on `row` that they may read by now, each once.
+
+    Called under the lock of `row`, whenever its reviews may all be in, or it is decided.
+    """
+    hidden = HiddenMention.objects.filter(comment__amendment=row)
+    by_person: dict[User, list[int]] = {}
+    for each in hidden.select_related("person").order_by("comment"):
+        by_person.setdefault(each.person, []).append(each.comment_id)
+    sentences = {}
+    for person, comments in by_person.items():
+        readable = list(visible_comments(row, person).filter(pk__in=comments).select_related("author").order_by("pk"))
+        if readable:
+            sentences[person.pk] = _said(readable[-1])
+            hidden.filter(person=person, comment__in=readable).delete()
+    _tell(row, NoticeKind.MENTION, sentences)
+
+
+def _mentioned(comment: Comment) -> QuerySet[User]:
     names = list(dict.fromkeys(MENTION.findall(comment.text)))[:MOST_MENTIONED]
-    people = User.objects.filter(username__in=names, is_active=True, roles__len__gt=0).order_by("pk")
-    if comment.audience == Audience.EVERYBODY:
-        return list(people)
-    return [person for person in people if is_judge(comment.amendment, person)]
+    return User.objects.filter(username__in=names, is_active=True, roles__len__gt=0).order_by("pk")
+
+
+def _said(comment: Comment) -> str:
+    return f"{comment.author}: {comment.text}"
 
 
 def waiting(person: User) -> QuerySet[Notice]:

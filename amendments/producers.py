@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from amendments import policies, states
+from amendments import notices, policies, states
 from amendments.errors import InQuarantine, QuotaReached, RoleMissing
 from amendments.models import (
     Amendment,
@@ -210,6 +210,8 @@ def _reject(row: Clearance, batch: list[int]) -> None:
     row.rejected += len(batch)
     row.save(update_fields=["rejected"])
 
+    for amendment in Amendment.objects.filter(pk__in=batch, comments__hidden_mentions__isnull=False).distinct():
+        notices.unveil(amendment)
 
 def _end(row: Clearance, *, by: User | str) -> None:
     row.ended_at = timezone.now()

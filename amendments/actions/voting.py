@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from amendments import policies, states
+from amendments import notices, policies, states
 from amendments.actions.proposing import edit
 from amendments.actions.publishing import clash, publish
 from amendments.actions.records import close, lock, lock_siblings, move, present, record, still_undecided
@@ -107,7 +107,9 @@ def settle(amendment: Amendment) -> Amendment:
             if found := _among(siblings, row):
                 _take_effect(found, head=head, siblings=siblings)
         row = found or Amendment.objects.get(pk=row.pk)
-    Amendment.objects.filter(pk=row.pk, votes_due_at__lte=timezone.now()).update(votes_due_at=None)
+    with transaction.atomic():
+        if Amendment.objects.filter(pk=row.pk, votes_due_at__lte=timezone.now()).update(votes_due_at=None):
+            notices.unveil(Amendment.objects.get(pk=row.pk))  # all reviews may be in, whatever they come to
     return row
 
 

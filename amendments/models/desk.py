@@ -72,6 +72,19 @@ class Comment(models.Model):
         return f"comment {self.pk} on proposal {self.amendment_id}"
 
 
+class HiddenMention(models.Model):
+    """Who was named in a comment that they may not read yet. Mutable: it goes when they are told. No page counts it."""
+
+    comment = models.ForeignKey(Comment, on_delete=models.PROTECT, related_name="hidden_mentions")
+    person = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+", db_index=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["comment", "person"], name="hidden_mention_once")]
+
+    def __str__(self) -> str:
+        return f"{self.person_id} in comment {self.comment_id}"
+
+
 class NoticeKind(models.TextChoices):
     TURN = "turn", "Your turn"
     MENTION = "mention", "You were mentioned"
