@@ -17,6 +17,7 @@ from amendments.errors import HeldBack
 from amendments.models import Amendment, Cluster, EdgeCase, Label, Producer, Scenario, Signal
 from amendments.operations import Revise
 from amendments.producers import check_may_file
+from amendments.scores import effect_words
 from config.live import publish as announce
 from constitution.errors import Refused
 from constitution.models import Tier
@@ -217,7 +218,7 @@ def _pressing_clusters(claimed: SurfacingRun, clauses: Sequence[ClauseText]) -> 
     Universal clauses are left to people, their clusters stay as evidence; so are principles with an open proposal.
     """
     tiers: dict[str, int] = {clause.principle: clause.tier for clause in clauses}
-    taken = set(Amendment.objects.undecided().values_list("principle_id", flat=True))
+    taken = set(Amendment.objects.undecided().real().values_list("principle_id", flat=True))
     ranked: dict[str, tuple[float, Cluster]] = {}
     for cluster in Cluster.objects.filter(version_id=claimed.version_id).order_by("pk"):
         name = cluster.principle_id
@@ -251,11 +252,12 @@ def _propose(claimed: SurfacingRun, engine: Engine, producer: Producer, cluster:
         check_may_file(producer)  # drafting takes minutes, which it need not
     clause = next(text for text in claimed.version.texts() if text.principle == cluster.principle_id)
     _tell(claimed, f"Drafting a change to {clause.principle}, {clause.title}."[:200])
-    cases = _wrong_cases(cluster)
+    cases, _ = reading.keep_back(_wrong_cases(cluster))
     twins = _twins([case.scenario for case in cases])
     given = [(case.scenario.prompt, case.scenario.label, twins.get(case.scenario.pair, "")) for case in cases]
     drafts = engine.draft(clause, given, claimed.seed)
-    return bool(drafts) and drafts[0].score > 0 and _file(claimed, producer, cluster, clause, drafts)
+    seen = [case.scenario_id for case in cases]
+    return bool(drafts) and drafts[0].score > 0 and _file(claimed, producer, cluster, clause, drafts, seen)
 
 
 def _twins(scenarios: Sequence[Scenario]) -> dict[str, str]:
@@ -266,7 +268,12 @@ def _twins(scenarios: Sequence[Scenario]) -> dict[str, str]:
 
 
 def _file(
-    claimed: SurfacingRun, producer: Producer, cluster: Cluster, clause: ClauseText, drafts: Sequence[Draft]
+    claimed: SurfacingRun,
+    producer: Producer,
+    cluster: Cluster,
+    clause: ClauseText,
+    drafts: Sequence[Draft],
+    seen: Sequence[int],
 ) -> bool:
     best, *others = drafts
     scores = [case.score for case in cluster.edge_cases.counted().order_by("pk")]
@@ -283,7 +290,7 @@ def _file(
                 rationale=best.rationale,
                 cluster=cluster,
                 alternatives=[_measured(draft) for draft in others],
-                measured=_measured(best),
+                measured={**_measured(best), "seen": list(seen)},
                 priority=reading.priority(clause.tier, scores),
                 priority_reason=reason,
             )
@@ -297,24 +304,19 @@ def _file(
 
 
 def _measured(draft: Draft) -> dict[str, Any]:
-    words = "Not measured."
-    if draft.effect is not None:
-        words = f"It moves the cases by {draft.effect:+.2f} nats the wanted way."
-        if draft.harm is not None:
-            words += f" Requests that look alike lose {draft.harm:.2f} nats."
     return {
         "text": draft.text,
         "kind": draft.kind,
         "score": draft.score,
         "effect": draft.effect,
         "harm": draft.harm,
-        "score_words": words,
+        "score_words": effect_words(draft.effect, draft.harm),
     }
 
 
 def _summary(claimed: SurfacingRun) -> str:
     cases = EdgeCase.objects.filter(version_id=claimed.version_id).count()
-    filed = Amendment.objects.filter(base_id=claimed.version_id, producer__isnull=False).count()
+    filed = Amendment.objects.real().filter(base_id=claimed.version_id, producer__isnull=False).count()
     return f"{claimed.readings.count()} scenarios read; edge cases found: {cases}; proposals: {filed}."
 
 
