@@ -1,7 +1,7 @@
 """What the queue can be narrowed to: a form over its address, and counts that cost the same however much there is."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,10 +13,9 @@ from django.forms import NumberInput, Select, TextInput
 from django.utils import timezone
 from django_filters import CharFilter, ChoiceFilter, FilterSet, NumberFilter
 
-from amendments import states
+from amendments import places, states
 from amendments.models import Amendment, AmendmentQuerySet, Producer, Review, Signal
 from constitution.models import Role, Tier, User
-from constitution.texts import DIMENSIONS
 
 DECIDED = "decided"
 STATES = (
@@ -99,7 +98,14 @@ class QueueFilter(FilterSet):  # type: ignore[misc]
     kind = ChoiceFilter(choices=KINDS, method="of_kind", label="What it does", empty_label="Anything")
     signal = ChoiceFilter(choices=Signal.choices, label="Signal", empty_label="Any")
     by = CharFilter(method="proposed_by", label="From", max_length=LONGEST, widget=Select)
-    scope = CharFilter(method="holding_in", label="Where it holds", max_length=LONGEST, widget=TextInput)
+    scope = CharFilter(
+        method="holding_in",
+        label="Where it holds",
+        help_text="A place such as region:EU, or only its name.",
+        max_length=LONGEST,
+        validators=[places.check_known],
+        widget=TextInput(attrs={"list": "scope-places", "autocomplete": "off"}),
+    )
     assignee = CharFilter(method="assigned_to", label="Assigned to", max_length=LONGEST, widget=Select)
     older = NumberFilter(
         method="waiting", label="Older than, days", min_value=1, max_value=3650, widget=NumberInput(attrs={"min": 1})
@@ -120,6 +126,8 @@ class QueueFilter(FilterSet):  # type: ignore[misc]
     class Meta:
         model = Amendment
         fields: tuple[str, ...] = ()
+
+    places_on_offer: Sequence[tuple[str, str]] = ()
 
     def __init__(self, data: Mapping[str, Any], *, rows: AmendmentQuerySet, viewer: User) -> None:
         self.viewer = viewer
@@ -158,8 +166,18 @@ class QueueFilter(FilterSet):  # type: ignore[misc]
         chosen = self.values
         return [Chip(name, self._words(name, value), _without(chosen, name)) for name, value in chosen.items()]
 
+    def near_places(self) -> list[dict[str, str]]:
+        """What an unknown place may have meant, each with the query part of the address that asks for it instead."""
+        if "scope" not in self.form.errors:
+            return []
+        near = places.close_to(self.form["scope"].value())
+        return [
+            {"place": place, "name": name, "query": urlencode({**self.values, "scope": place})} for place, name in near
+        ]
+
     def offer(self) -> None:
-        """Fill the selects of people and machines with those that there are, newest machines first."""
+        """Fill the choices with the places, people and machines that there are, newest machines first."""
+        self.places_on_offer = places.offered()
         people = list(User.objects.filter(is_active=True, roles__overlap=_PROPOSERS).order_by("username")[:MOST_PEOPLE])
         machines = list(Producer.objects.order_by("-pk")[:MOST_PRODUCERS])
         names = [(f"@{person.username}", str(person)) for person in people]
@@ -210,10 +228,7 @@ class QueueFilter(FilterSet):  # type: ignore[misc]
         return rows.filter(author=_person(value))
 
     def holding_in(self, rows: AmendmentQuerySet, _name: str, value: str) -> AmendmentQuerySet:
-        dimension, colon, _ = value.partition(":")
-        if colon and dimension in DIMENSIONS:
-            return rows.filter(scopes__contains=[value])
-        return rows.filter(scopes__overlap=[f"{each}:{value}" for each in DIMENSIONS])
+        return rows.filter(scopes__overlap=places.meant(value))
 
     def assigned_to(self, rows: AmendmentQuerySet, _name: str, value: str) -> AmendmentQuerySet:
         if value == "nobody":
