@@ -24,6 +24,7 @@ urlpatterns = [
     path("", queue.queue, name="queue"),
     path("proposals/next/", hands.take_next, name="queue-next"),
     path("proposals/many/", many.many, name="queue-many"),
+    path("proposals/<int:pk>/claim/now/", hands.show, name="claim"),
     path("proposals/<int:pk>/claim/", hands.renew, name="claim-renew"),
     path("proposals/<int:pk>/claim/release/", hands.release, name="claim-release"),
     path("views/", saved.save, name="view-save"),

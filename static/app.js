@@ -131,8 +131,8 @@ document.addEventListener("input", (event) => {
 document.addEventListener("input", (event) => {
   if (event.target.closest("[data-keeps-work]")) hasUnsentWork = true;
 });
-document.addEventListener("submit", () => {
-  hasUnsentWork = false;
+document.addEventListener("submit", (event) => {
+  if (!event.target.closest("#claim")) hasUnsentWork = false;
 });
 // A form that came back from the server unsaved is work, too.
 if (document.querySelector("[data-unsaved]")) hasUnsentWork = true;
@@ -202,11 +202,13 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// What is in somebody's hands stays there while they look at it.
-setInterval(() => {
+// What is in somebody's hands stays there while they look at it, and they hear at once if it went while they did not.
+function renewLeases() {
   if (document.visibilityState !== "visible") return;
   for (const form of document.querySelectorAll("[data-renews]")) form.dispatchEvent(new CustomEvent("renew"));
-}, 60_000);
+}
+setInterval(renewLeases, 60_000);
+document.addEventListener("visibilitychange", renewLeases);
 
 // Live updates --------------------------------------------------------------------------------------------------
 // An element with data-live-topic refetches itself (hx-trigger="live") when its topic is announced.
@@ -281,17 +283,26 @@ document.addEventListener("htmx:afterSettle", () => {
   unfolded.clear();
 });
 
-// Undo ----------------------------------------------------------------------------------------------------------
-// The seconds until a vote counts. The page asks the server by itself when they are over (hx-trigger).
+// Time that runs ------------------------------------------------------------------------------------------------
+// The seconds until a vote counts, after which the page asks the server by itself (hx-trigger); and those that a lease
+// lasts, as a clock.
 
 function countDown() {
   for (const left of document.querySelectorAll("[data-seconds]")) {
     left.ends ??= performance.now() + Number(left.dataset.seconds) * 1000;
-    left.textContent = Math.max(0, Math.ceil((left.ends - performance.now()) / 1000));
+    const seconds = Math.max(0, Math.ceil((left.ends - performance.now()) / 1000));
+    const clock = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+    left.textContent = "clock" in left.dataset ? clock : seconds;
   }
 }
 countDown();
 setInterval(countDown, 500);
+document.addEventListener("htmx:afterSwap", countDown);
+
+// What the page sends by itself moves nobody and complains of nothing.
+function isUnasked(sent) {
+  return Boolean(sent?.path.endsWith("/settle/") || sent?.elt?.matches("[data-renews]"));
+}
 
 // What came of it is said aloud, and what is being typed stays unsent work.
 document.addEventListener("htmx:afterSwap", (event) => {
@@ -301,15 +312,16 @@ document.addEventListener("htmx:afterSwap", (event) => {
 
 // A refusal stays in view, and the person stays where they were.
 document.addEventListener("htmx:afterSwap", (event) => {
-  if (event.detail.requestConfig?.verb !== "post" || event.detail.requestConfig.path.endsWith("/settle/")) return;
+  const sent = event.detail.requestConfig;
+  if (sent?.verb !== "post" || isUnasked(sent) || sent.elt?.closest("#claim")) return;
   hasUnsentWork = Boolean(document.querySelector(".work-panel[open] textarea"));
   document.querySelector("#clash .notice")?.scrollIntoView({ block: "center" });
 });
 
 // Polls fail quietly, the chip in the header tells of them; a decision that did not arrive must be told.
 function complain(event, sentence) {
-  const { verb, path } = event.detail.requestConfig ?? {};
-  if (verb !== "get" && !path?.endsWith("/settle/")) tell(sentence);
+  const sent = event.detail.requestConfig;
+  if (sent?.verb !== "get" && !isUnasked(sent)) tell(sentence);
 }
 document.addEventListener("htmx:sendError", (event) => {
   complain(event, "The server cannot be reached. Nothing was saved; your text is still here.");

@@ -1,12 +1,14 @@
 """Taking proposals in hand: the next one, this one for longer, and letting it go."""
 
+from math import ceil
 from typing import Any
 
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_POST
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
 
 from amendments import claims
 from amendments.filters import awaiting
@@ -37,6 +39,12 @@ def take_next(request: PersonRequest) -> HttpResponse:
     return redirect(taken)
 
 
+@require_safe
+def show(request: PersonRequest, pk: int) -> HttpResponse:
+    """Who has it in hand, as its page fetches it again; without htmx, the page."""
+    return _answer(request, get_object_or_404(Amendment, pk=pk))
+
+
 @require_POST
 def renew(request: PersonRequest, pk: int) -> HttpResponse:
     amendment = get_object_or_404(Amendment, pk=pk)
@@ -64,6 +72,7 @@ def claim_context(amendment: Amendment, viewer: User, error: str = "") -> dict[s
             "pk": amendment.pk,
             "holder": str(lease.holder) if lease else "",
             "until": lease.until if lease else None,
+            "seconds": ceil((lease.until - timezone.now()).total_seconds()) if lease else 0,
             "is_mine": is_mine,
             "may_take": may_take and lease is None,
             "is_open": amendment.is_undecided,

@@ -42,6 +42,7 @@ FRAGMENTS = {
     "amendments:amendment-detail": ("standing", "decision", "discussion", "comments"),
     "amendments:discussion": ("discussion", "comments"),
     "amendments:queue": ("queue", "activity", "arrivals"),
+    "amendments:claim": ("claim",),
     "amendments:inbox": ("inbox",),
 }
 

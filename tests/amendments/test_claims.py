@@ -1,5 +1,6 @@
 """Taking in hand: leases, what they do not do, and that two people are never handed the same."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -170,6 +171,27 @@ def test_claim_of_a_page_is_renewed_and_let_go_by_htmx_and_by_form(
     refused = desk.post(renew, headers={"HX-Request": "true"})
     assert refused.status_code == 409
     assert "grace has it in hand" in refused.content.decode()
+
+
+def test_claim_as_swapped_is_as_loaded_and_counts_what_is_left(
+    desk: Client, file_proposal: Propose, reviewer: User
+) -> None:
+    proposal = file_proposal()
+    claims.renew(amendment=proposal, by=reviewer)
+    Claim.objects.update(until=timezone.now() + timedelta(seconds=200, milliseconds=900))
+    whole = desk.get(proposal.get_absolute_url()).content.decode()
+    address = reverse("amendments:claim", args=[proposal.pk])
+    part = desk.get(address, headers={"HX-Request": "true", "HX-Target": "claim"}).content.decode()
+    assert desk.get(address)["Location"] == proposal.get_absolute_url()
+
+    assert re.search(r'data-seconds="(200|201)"', part)
+    assert [_plain(line) for line in part.split() if line] == [
+        _plain(line) for line in whole[whole.index('<div id="claim"') :].split()[: len(part.split())]
+    ]
+
+
+def _plain(word: str) -> str:
+    return re.sub(r'(value|data-seconds)="[^"]*"', "", word)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -91,6 +91,7 @@ ACCESS = {
     "amendments:queue": READ,
     "amendments:queue-next": Access(roles=(Role.REVIEWER,), method="post", accepted=(302,)),
     "amendments:queue-many": READ,
+    "amendments:claim": Access(kwargs=("pk",), accepted=(302,)),  # the piece alone; without htmx, the page
     "amendments:claim-renew": Access(kwargs=("pk",), method="post", accepted=(302,)),  # says why not
     "amendments:claim-release": Access(kwargs=("pk",), method="post", accepted=(302,)),
     "amendments:view-save": Access(method="post", accepted=(302,), data={"filters": "tier=2", "name": "Mine"}),
