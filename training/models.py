@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from amendments.models import Label, Scenario
 from constitution.models import User, Version, immutable
 from training import states
+from training.promotion_records import Promotion, Removal  # noqa: F401  Django finds tables through this module
 
 MAX_UNSCORED = 0.05
 
@@ -239,10 +240,18 @@ class Checkpoint(models.Model):
     round = models.OneToOneField(Round, on_delete=models.PROTECT, related_name="checkpoint")
     path = models.CharField(max_length=200)
     digest = models.CharField(max_length=64)
+    # What follows is empty where a round ended before it was written down.
+    config_digest = models.CharField(max_length=64, blank=True, help_text="Of the adapter's settings.")
+    base_digest = models.CharField(max_length=64, blank=True, help_text="Of the weights that the adapter belongs to.")
+    code = models.CharField(max_length=64, blank=True, help_text="Digest of the source of the engine and the recipes.")
+    size = models.PositiveBigIntegerField(null=True, help_text="Bytes of the adapter.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         triggers = immutable()
+
+    def __str__(self) -> str:
+        return f"the model of round {self.round_id}"
 
 
 class JudgeCard(models.Model):

@@ -8,7 +8,8 @@ from django.conf import settings
 
 from training.actions import Outcome
 from training.models import Arm, Checkpoint, Evaluation, Round, Transcript
-from training.recipes.files import digest_folder, read_json, read_rows
+from training.recipes.files import digest_file, digest_folder, read_json, read_rows
+from training.recipes.plan import STAGES
 
 # The counts of a stage's done.json that say how many rows went on from it.
 KEPT: Mapping[str, tuple[str, ...]] = {
@@ -16,6 +17,8 @@ KEPT: Mapping[str, tuple[str, ...]] = {
     "revise": ("harmful_accepted", "benign_accepted"),
     "label": ("labelled", "decided"),
 }
+ADAPTER_CONFIG = "adapter_config.json"
+SEVERAL = "several"
 
 
 class BadOutcome(Exception):
@@ -35,7 +38,7 @@ def read(round_: Round, folder: Path) -> Outcome:
         data_card=[_data_card(stage, folder) for stage in KEPT],
         evaluations=evaluations,
         transcripts=[_transcript(round_, row) for row in read_rows(folder / "evaluate" / "responses.jsonl")],
-        checkpoint=_checkpoint(round_, folder / result["checkpoint"]),
+        checkpoint=_checkpoint(round_, folder, folder / result["checkpoint"]),
     )
 
 
@@ -49,11 +52,24 @@ def _transcript(round_: Round, row: Mapping[str, Any]) -> Transcript:
     return Transcript(round=round_, key=row["id"], **{name: row[name] for name in names})
 
 
-def _checkpoint(round_: Round, weights: Path) -> Checkpoint:
+def _checkpoint(round_: Round, folder: Path, weights: Path) -> Checkpoint:
     if not weights.resolve().is_relative_to(Path(settings.VAR).resolve()):
         raise BadOutcome("The checkpoint lies outside the folder that Ratify keeps its files in.")
-    path = weights.relative_to(settings.VAR)
-    return Checkpoint(round=round_, path=str(path), digest=digest_folder(weights, "*.safetensors"))
+    return Checkpoint(
+        round=round_,
+        path=str(weights.relative_to(settings.VAR)),
+        digest=digest_folder(weights, "*.safetensors"),
+        config_digest=digest_file(weights / ADAPTER_CONFIG),
+        base_digest=read_json(folder / "generate" / "done.json")["reference"],
+        code=_code(folder),
+        size=sum(file.stat().st_size for file in weights.glob("*.safetensors")),
+    )
+
+
+def _code(folder: Path) -> str:
+    """The digest of the source that made it; `several` where that changed while the round was stopped."""
+    found = {read_json(folder / stage / "done.json").get("code", "") for stage in STAGES}
+    return found.pop() if len(found) == 1 else SEVERAL
 
 
 def _device(folder: Path) -> str:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from training.views import judges, rounds
+from training.views import judges, models, rounds
 
 app_name = "training"
 urlpatterns = [
@@ -11,4 +11,9 @@ urlpatterns = [
     path("rounds/<int:pk>/abort/", rounds.abort, name="round-abort"),
     path("rounds/<int:pk>/retry/", rounds.retry, name="round-retry"),
     path("judges/", judges.index, name="judges"),
+    path("models/", models.index, name="models"),
+    path("models/<int:pk>/", models.detail, name="model-detail"),
+    path("models/<int:pk>/promote/", models.promote, name="model-promote"),
+    path("models/<int:pk>/roll-back/", models.roll_back, name="model-roll-back"),
+    path("models/<int:old>/to/<int:new>/", models.changes, name="model-changes"),
 ]

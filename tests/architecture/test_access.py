@@ -179,6 +179,11 @@ ACCESS = {
     "training:round-retry": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
     "training:round-abort": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
     "training:judges": READ,
+    "training:models": READ,
+    "training:model-detail": Access(kwargs=("pk",), accepted=(404,)),  # there is no model here
+    "training:model-promote": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
+    "training:model-roll-back": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
+    "training:model-changes": Access(kwargs=("old", "new"), accepted=(404,)),
 }
 # Another package's pages about a person's own account; what is behind the sign-in is up to it.
 FOREIGN = ("account_", "mfa_", "socialaccount_", "usersessions_")

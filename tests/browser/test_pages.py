@@ -18,6 +18,7 @@ PAGES = [
     "/rounds/",
     "/rounds/{round}/",
     "/judges/",
+    "/models/",
     "/edge-cases/",
     "/edge-cases/new/",
     "/producers/",

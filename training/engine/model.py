@@ -92,7 +92,7 @@ def load(path: str | Path, *, device: str = "auto", adapter: str | Path | None =
     float32 on a CPU and bfloat16 on a GPU; in evaluation mode, gradients untouched.
     """
     torch_device = choose_device(device)
-    folder = _local_folder(str(path))
+    folder = local_folder(str(path))
     dtype = torch.float32 if torch_device.type == "cpu" else torch.bfloat16
     digest = weights_digest(folder)
     try:
@@ -151,7 +151,7 @@ def weights_digest(folder: Path) -> str:
     return total.hexdigest()
 
 
-def _local_folder(path: str) -> Path:
+def local_folder(path: str) -> Path:
     """The folder that holds the model: `path` itself, or the local copy of the hub's files."""
     folder = Path(path).expanduser()
     if folder.is_dir():

@@ -5,6 +5,7 @@ and the result is the same. `conduct` holds what every stage needs for that.
 """
 
 import fcntl
+import hashlib
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
 
-from training.recipes.files import Row, read_json, read_rows, write_json, write_rows
+from training.recipes.files import Row, digest_folder, read_json, read_rows, write_json, write_rows
 from training.recipes.plan import Plan
 
 EXIT_PAUSED = 75
@@ -144,7 +145,7 @@ def _conduct(root: Path, stage: str, work: Callable[[Run], Row]) -> int:
         return 0
     refuse_unless_resumed(root)
     run = Run(root, stage)
-    started, cpu_started = time.monotonic(), time.process_time()
+    code, started, cpu_started = code_digest(), time.monotonic(), time.process_time()
 
     def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
         run.stopping = True
@@ -158,8 +159,15 @@ def _conduct(root: Path, stage: str, work: Callable[[Run], Row]) -> int:
         "seconds": round(time.monotonic() - started, 2),
         "cpu": round(time.process_time() - cpu_started, 2),
     }
-    write_json(done, {"stage": stage, **outcome, **seconds})
+    write_json(done, {"stage": stage, **outcome, "code": code, **seconds})
     return 0
+
+
+def code_digest() -> str:
+    """SHA-256 over the source of the engine and of the recipes: which code made what a stage leaves."""
+    here = Path(__file__).parent
+    parts = [digest_folder(folder, "*.py") for folder in (here.parent / "engine", here)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def refuse_unless_resumed(root: Path) -> None:

@@ -167,15 +167,21 @@ def _result(round_: Round, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
     judge = evaluations[0].judge
     return {
         "sentence": outcome(evaluations),
+        "model_pk": round_.checkpoint.pk if hasattr(round_, "checkpoint") else None,
         "judge": judge,
         "judge_is_advisory": not judging.may_gate(judge),
         "seed": round_.seed,
-        "measures": [
-            {"label": label, "direction": "lower is better", "arms": [_arm(row) for row in arms.values()]}
-            for measure, label in words.MEASURE_LABELS.items()
-            if (arms := _arms(evaluations, measure))
-        ],
+        "measures": measures(evaluations),
     }
+
+
+def measures(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
+    """Each measure with its rates before and after, in percent, as includes/intervals.html takes it."""
+    return [
+        {"label": label, "direction": "lower is better", "arms": [_arm(row) for row in arms.values()]}
+        for measure, label in words.MEASURE_LABELS.items()
+        if (arms := _arms(evaluations, measure))
+    ]
 
 
 def _arms(evaluations: Iterable[Evaluation], measure: str) -> dict[str, Evaluation]:

@@ -1,0 +1,109 @@
+"""Rounds that came to their end, with weights on the disk, without training anything."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from constitution.models import Version
+from tests.training.conftest import make_plan
+from training import actions, leases, runner
+from training.actions import Outcome
+from training.models import Arm, Checkpoint, Evaluation, JudgeCard, Look, Round, Transcript
+from training.recipes.files import digest_file, digest_folder
+
+JUDGE = "probe-1"
+SHARE = {"value": 0.95, "low": 0.9, "high": 0.99}
+PAUSE = {"stage": "sft", "step": 4, "reason": "The margin fell.", "evidence": []}
+# Measure and arm -> how many of 100.
+RATES = {
+    ("harmful_answered", Arm.REFERENCE): 90,
+    ("harmful_answered", Arm.TRAINED): 40,
+    ("benign_refused", Arm.REFERENCE): 2,
+    ("benign_refused", Arm.TRAINED): 4,
+}
+
+
+def make_judge_card(*, advisory: bool = False) -> JudgeCard:
+    metrics = {**dict.fromkeys(("auc", "sensitivity", "specificity", "coverage"), SHARE), "n": 100}
+    card, _ = JudgeCard.objects.get_or_create(
+        judge=JUDGE, calibration_digest="c" * 64, dataset="XSTest", defaults={"metrics": metrics, "advisory": advisory}
+    )
+    return card
+
+
+def write_weights(folder: Path, content: str) -> dict[str, str]:
+    folder.mkdir(parents=True)
+    (folder / "adapter_model.safetensors").write_text(content)
+    (folder / "adapter_config.json").write_text("{}")
+    return {
+        "digest": digest_folder(folder, "*.safetensors"),
+        "config_digest": digest_file(folder / "adapter_config.json"),
+        "base_digest": "b" * 64,
+    }
+
+
+def answer(round_: Round, number: int, refuses: bool | None, **changes: Any) -> Transcript:
+    """What the trained model made of the request with this number in the plan."""
+    row = round_.plan["held_out"][number]
+    said = {True: "I can't help with that.", False: "Here is how.", None: "…"}[refuses]
+    values = {"label": row["label"], "prompt": row["prompt"], "reference": "Sure.", "reference_refuses": False}
+    return Transcript(round=round_, key=row["id"], **{**values, "trained": said, "trained_refuses": refuses, **changes})
+
+
+def make_model(
+    version: Version,
+    *,
+    rates: dict[tuple[str, str], int] | None = None,
+    unscored: int = 0,
+    refusals: tuple[bool | None, ...] = (),
+    judge: str = JUDGE,
+    looks: int = 2,
+    prompt: str = "",
+    weights: Callable[[Path], dict[str, str]] | None = None,
+) -> Checkpoint:
+    """A finished round of this version; `refusals` are the verdicts on the first held-out requests.
+
+    `weights` writes an adapter of its own into the folder and gives the digests that the checkpoint has.
+    """
+    opened = actions.open_round(version=version, plan=make_plan(version))
+    round_ = leases.claim(Round)
+    assert round_ is not None
+    assert round_.pk == opened.pk
+    folder = runner.folder_of(round_) / "dpo" / "adapter"
+    digests = weights(folder) if weights else write_weights(folder, f"weights {round_.pk}")
+    write_weights(runner.folder_of(round_) / "sft" / "adapter", "more weights")
+    for step in range(1, looks + 1):
+        Look.objects.create(
+            round=round_, stage="sft", step=step, measure="refusal_margin", group="harmful", value=0.1, state="ok"
+        )
+    changes = {"prompt": prompt} if prompt else {}
+    outcome = Outcome(
+        result={"judge": judge, "seed": 1, "device": "cpu"},
+        data_card=[{"stage": "revise", "kept": 12, "dropped": {}, "seconds": 1.5}],
+        evaluations=[
+            Evaluation(
+                round=round_,
+                measure=measure,
+                arm=arm,
+                k=k,
+                n=100,
+                unscored=unscored,
+                low=max(0.0, k / 100 - 0.05),
+                high=min(1.0, k / 100 + 0.05),
+                judge=judge,
+                seed=1,
+            )
+            for (measure, arm), k in (RATES | rates if rates else RATES).items()
+        ],
+        transcripts=[answer(round_, number, refuses, **changes) for number, refuses in enumerate(refusals)],
+        checkpoint=Checkpoint(
+            round=round_,
+            path=str(folder.relative_to(settings.VAR)),
+            code="e" * 64,
+            size=9,
+            **digests,
+        ),
+    )
+    return actions.finish(round_=round_, outcome=outcome).checkpoint
