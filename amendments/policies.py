@@ -162,13 +162,18 @@ def is_deferred(amendment: Amendment) -> bool:
     return amendment.deferred_until is not None and amendment.deferred_until > timezone.now()
 
 
-def missing(rule: AcceptanceRule) -> list[str]:
-    """What the rule asks for beside reviewers and this installation cannot give yet."""
-    wanted = {"a finished impact preview": rule.needs_preview, "a vote of the advisory board": rule.needs_board}
+def missing(rule: AcceptanceRule, *, is_measured: bool = False) -> list[str]:
+    """What the rule asks for beside reviewers and is not there. `is_measured`: whether there is a finished impact
+    preview of exactly the content that it is about.
+    """
+    wanted = {
+        "a finished impact preview": rule.needs_preview and not is_measured,
+        "a vote of the advisory board": rule.needs_board,
+    }
     return [name for name, needed in wanted.items() if needed]
 
 
-def outcome(rule: AcceptanceRule, verdicts: Sequence[str]) -> str:
+def outcome(rule: AcceptanceRule, verdicts: Sequence[str], *, is_measured: bool = False) -> str:
     """The state that the counted `verdicts` lead to. Silence is never consent: too few leave it open.
 
     No number of approvals overrides one request for changes; enough rejections end what nobody approves.
@@ -181,10 +186,10 @@ def outcome(rule: AcceptanceRule, verdicts: Sequence[str]) -> str:
         return states.OPEN
     if len(set(verdicts)) > 1:
         return states.CONFLICTED
-    return states.OPEN if missing(rule) else states.ACCEPTED
+    return states.OPEN if missing(rule, is_measured=is_measured) else states.ACCEPTED
 
 
-def due(amendment: Amendment, reviews: Iterable[Review], rule: AcceptanceRule) -> str:
+def due(amendment: Amendment, reviews: Iterable[Review], rule: AcceptanceRule, *, is_measured: bool = False) -> str:
     """The state that `amendment` should be in by its reviews; the one it is in where nothing changes.
 
     While one of them can be taken back nothing changes: no vote is passed over because another was earlier.
@@ -192,18 +197,25 @@ def due(amendment: Amendment, reviews: Iterable[Review], rule: AcceptanceRule) -
     present = [review for review in reviews if review.digest == amendment.digest]
     if not amendment.is_undecided or in_the_air(present):
         return amendment.state
-    result = outcome(rule, [review.verdict for review in present])
+    result = outcome(rule, [review.verdict for review in present], is_measured=is_measured)
     if amendment.state == states.NEEDS_REBASE and result != states.REJECTED:
         return amendment.state
     return result
 
 
-def requirements(amendment: Amendment, rule: AcceptanceRule, reviews: Iterable[Review]) -> list[Requirement]:
-    """What is needed for acceptance, in words. It counts nobody's vote aloud before the decision."""
+def requirements(
+    amendment: Amendment, rule: AcceptanceRule, reviews: Iterable[Review], preview: Requirement | None
+) -> list[Requirement]:
+    """What is needed for acceptance, in words. It counts nobody's vote aloud before the decision.
+
+    `preview` is what is to be said of the measured effect, None where the rule does not ask for it.
+    """
     who = NUMBERS.get(rule.reviewers, f"{rule.reviewers} independent reviewers")
     verb = "approves" if rule.reviewers == 1 else "approve"
     approvals = [review for review in counted(reviews, amendment.digest) if review.verdict == Verdict.APPROVE]
     done = not amendment.is_undecided and len(approvals) >= rule.reviewers
     found = [Requirement(f"{who} {verb} this exact text.", done)]
-    found += [Requirement(f"It needs {name}, which is not part of this release.", False) for name in missing(rule)]
+    found += [preview] if preview else []
+    others = missing(rule, is_measured=True)
+    found += [Requirement(f"It needs {name}, which is not part of this release.", False) for name in others]
     return found

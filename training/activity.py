@@ -11,7 +11,7 @@ from django.utils.functional import SimpleLazyObject
 
 from amendments.models import Scenario
 from constitution.models import Version
-from training.models import Job, Round, SurfacingRun
+from training.models import Job, PreviewRun, Round, SurfacingRun
 from training.states import DONE, FAILED, MOVING, PAUSED, QUEUED, RUNNING
 from training.views.words import STATES, position
 
@@ -31,17 +31,25 @@ def current() -> dict[str, Any]:
     head = Version.objects.head()
     run = SurfacingRun.objects.select_related("version").order_by("-pk").first()
     round_ = Round.objects.defer("plan").select_related("version").order_by("-pk").first()
-    jobs = [job for job in (run, round_) if job is not None]
+    measured = PreviewRun.objects.filter(state__in=MOVING).select_related("preview").defer("plan")
+    measuring = measured.order_by("-state", "pk").first()
+    jobs = [job for job in (run, round_, measuring) if job is not None]
     return {
         "busy": any(job.state in MOVING for job in jobs) or head is None or run is None,
-        "headline": _headline(head, run, round_),
-        "steps": [*([_surfacing_step(run)] if run else []), *([_round_step(round_)] if round_ else [])],
+        "headline": _headline(head, run, round_, measuring),
+        "steps": [
+            *([_surfacing_step(run)] if run else []),
+            *([_round_step(round_)] if round_ else []),
+            *([_preview_step(measuring)] if measuring else []),
+        ],
         "next": _next(head, run),
         "worker_missing": NO_WORKER if _is_worker_missing(jobs) else "",
     }
 
 
-def _headline(head: Version | None, run: SurfacingRun | None, round_: Round | None) -> str:
+def _headline(
+    head: Version | None, run: SurfacingRun | None, round_: Round | None, measuring: PreviewRun | None
+) -> str:
     if head is None:
         return "There is no constitution yet."
     if round_ and round_.state == PAUSED:
@@ -50,6 +58,8 @@ def _headline(head: Version | None, run: SurfacingRun | None, round_: Round | No
         return f"Round {round_.pk} trains on {round_.version}."
     if run and run.state in MOVING:
         return f"Reading the scenarios under {run.version}."
+    if measuring:
+        return f"Measuring what proposal {measuring.preview.amendment_id} does."
     return f"Nothing is running. Version {head.number} is in force."
 
 
@@ -72,6 +82,18 @@ def _round_step(round_: Round) -> dict[str, Any]:
         "step": round_.step if round_.total else None,
         "total": round_.total or None,
         "url": reverse("training:round-detail", args=[round_.pk]),
+    }
+
+
+def _preview_step(run: PreviewRun) -> dict[str, Any]:
+    preview = run.preview
+    return {
+        "label": f"Measure what proposal {preview.amendment_id} does",
+        "detail": f"{preview.done} of {preview.total} requests read." if preview.total else "",
+        "state": STEP_STATES[run.state],
+        "step": preview.done if preview.total else None,
+        "total": preview.total or None,
+        "url": reverse("amendments:amendment-detail", args=[preview.amendment_id]),
     }
 
 

@@ -11,19 +11,22 @@ from amendments.models import Scenario
 from constitution.models import Version
 from training import actions, plans
 from training.errors import TooLittleData
-from training.models import Round, SurfacingRun
+from training.models import PreviewRun, Round, SurfacingRun
+from training.previews import asking
 from training.recipes.plan import PlanError
 from training.states import MOVING, QUEUED
 
 TICK_LOCK = 0x7469636B  # "tick"
-MODEL_NAME_OF_DEFAULT = "SmolLM2-135M-Instruct"
+MODEL_NAME_OF_DEFAULT = asking.NAME_OF_DEFAULT
 
 log = structlog.get_logger(__name__)
 
 
 @transaction.atomic
 def tick() -> None:
-    """Open the round, or else the surfacing run, that the head version lacks. A second tick at once does nothing."""
+    """Open the round, or else the surfacing run, that the head version lacks, and the impact previews that proposals
+    lack. A second tick at once does nothing.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [TICK_LOCK])
         if not cursor.fetchone()[0]:
@@ -33,6 +36,7 @@ def tick() -> None:
         return
     if not SurfacingRun.objects.filter(version=head).exists() and Scenario.objects.filter(held_out=False).exists():
         actions.open_surfacing(version=head, seed=seed_of(head))
+    asking.ask_for_lacking()
 
 
 def is_round_waiting() -> bool:
@@ -42,7 +46,8 @@ def is_round_waiting() -> bool:
 
 def is_work_waiting() -> bool:
     """Whether a gpu worker has anything to wake up for."""
-    return is_round_waiting() or SurfacingRun.objects.filter(state=QUEUED).exists()
+    waiting = (kind.objects.filter(state=QUEUED).exists() for kind in (PreviewRun, SurfacingRun))
+    return is_round_waiting() or any(waiting) or asking.is_model_unknown()
 
 
 def seed_of(version: Version) -> int:

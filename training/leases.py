@@ -20,12 +20,12 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from training.errors import LeaseLost
-from training.models import Job, Round, SurfacingRun
+from training.models import Job, PreviewRun, Round, SurfacingRun
 from training.states import QUEUED, RUNNING
 
 LEASE = timedelta(seconds=15)
 AnyJob = TypeVar("AnyJob", bound=Job)
-KINDS: tuple[type[Job], ...] = (Round, SurfacingRun)
+KINDS: tuple[type[Job], ...] = (Round, PreviewRun, SurfacingRun)
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +43,13 @@ def claim(kind: type[AnyJob]) -> AnyJob | None:
         job.save(update_fields=["state", "attempt", "tries", "lease_owner", "lease_until", "started_at"])
         job.refresh_from_db(fields=["lease_until"])
     return job
+
+
+def longest_waiting(*kinds: type[Job]) -> list[type[Job]]:
+    """Those kinds of which something is queued, the one first whose oldest has waited longest: so each has its turn."""
+    queued = {kind: kind._default_manager.filter(state=QUEUED).order_by("pk").first() for kind in kinds}
+    waiting = [(job.created_at, kind) for kind, job in queued.items() if job is not None]
+    return [kind for _, kind in sorted(waiting, key=lambda pair: pair[0])]
 
 
 def extend(job: Job) -> None:

@@ -8,7 +8,7 @@ import pgtrigger
 from django.db import models
 from django.db.models import F, Q
 
-from amendments.models import Label, Scenario
+from amendments.models import Label, Preview, Scenario
 from constitution.models import User, Version, immutable
 from training import states
 from training.promotion_records import Promotion, Removal  # noqa: F401  Django finds tables through this module
@@ -137,6 +137,44 @@ class Round(Job):
 
     def __str__(self) -> str:
         return f"round {self.pk}"
+
+
+class PreviewRun(Job):
+    """The measuring of one impact preview; what is known of it stands in `preview`. Mutable: state and lease move.
+
+    The requests are drawn once: whoever takes it up again goes on with the same ones.
+    """
+
+    state = models.CharField(max_length=12, default=states.QUEUED, choices=[(s, s) for s in states.PREVIEW.states])
+    preview = models.OneToOneField(Preview, on_delete=models.PROTECT, related_name="run")
+    plan = models.JSONField(null=True, help_text="The requests in order, each with its components.")
+
+    class Meta:
+        constraints = [leased("preview_leased_while_running")]
+        triggers = [
+            *states.PREVIEW.triggers(),
+            pgtrigger.ReadOnly(name="frozen", fields=["version", "seed", "preview"]),
+            pgtrigger.Protect(
+                name="drawn_once",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(old__plan__isnull=False, old__plan__df=pgtrigger.F("new__plan")),
+            ),
+            pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete),
+        ]
+
+    def __str__(self) -> str:
+        return f"preview {self.preview_id}"
+
+
+class LoadedModel(models.Model):
+    """Which weights workers found under a model's name when they last loaded it. Mutable: files change."""
+
+    name = models.CharField(max_length=200, unique=True)
+    digest = models.CharField(max_length=64)
+    at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} · {self.digest[:8]}"
 
 
 class RoundPoint(models.Model):

@@ -1,4 +1,4 @@
-"""The tables that say what can become of a round and of a reading of the scenarios.
+"""The tables that say what can become of a round, of a reading of the scenarios and of an impact preview.
 
 Claims, and leases that lapse, are bookkeeping: they count up `attempt` and leave no ledger entry, so that the ledger
 of a round that was killed and taken up again is that of one that ran straight through.
@@ -44,5 +44,17 @@ SURFACING = StateTable(
         Move(RUNNING, DONE, "gpu worker", "surfacing finished"),
         Move(RUNNING, FAILED, "gpu worker", "surfacing failed"),
         Move(FAILED, QUEUED, "operator", "surfacing retried"),
+    ),
+)
+
+PREVIEW = StateTable(
+    name="impact preview",
+    initial=QUEUED,
+    moves=(
+        Move(QUEUED, RUNNING, "gpu worker", "preview claimed"),
+        Move(RUNNING, QUEUED, "coordinator", "preview lease lapsed"),
+        Move(RUNNING, DONE, "gpu worker", "preview finished"),
+        Move(RUNNING, FAILED, "gpu worker", "preview failed"),
+        Move(FAILED, QUEUED, "reviewer", "preview asked again"),
     ),
 )

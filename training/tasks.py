@@ -3,7 +3,7 @@
 The only module of the web side that touches the engine, inside functions that only the gpu worker calls.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +12,15 @@ import structlog
 from celery import shared_task
 from django.conf import settings
 
+from amendments.previews import COMPONENTS
 from constitution.digests import digest
 from constitution.models import Version
 from constitution.texts import ClauseText
 from training import coordinator, judging, leases, runner, surfacing
 from training.actions import WORKER
 from training.errors import StageFailed
-from training.models import JudgeCard, Round, SurfacingRun
+from training.models import Job, JudgeCard, PreviewRun, Round, SurfacingRun
+from training.previews import asking, running
 from training.states import DONE
 from training.surfacing import BATCH, Answered, Asked, Draft, Engine, Heard, Tell
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from training.engine.clauses import Clause
     from training.engine.judge import ProbeJudge
     from training.engine.model import LanguageModel
+    from training.engine.preview import Heard as Reading
 
 # A wake-up that nobody has taken by the next tick is followed by another one.
 WAKE_UP_SECONDS = 5
@@ -61,11 +64,27 @@ def work_once() -> bool:
     """Do the next job that waits; False where there is none."""
     if round_ := leases.claim(Round):
         runner.run(round_, model=model_folder, stop_asked=is_stopping)
-    elif run := leases.claim(SurfacingRun):
-        surfacing.run(run, engine_for=engine_for, stop_asked=lambda: is_stopping() or coordinator.is_round_waiting())
-    else:
-        return measure_judge()
-    return True
+        return True
+    for kind in leases.longest_waiting(PreviewRun, SurfacingRun):
+        if job := leases.claim(kind):
+            _do(job)
+            return True
+    if asking.is_model_unknown():
+        language_model()
+        return True
+    return measure_judge()
+
+
+def _do(job: Job) -> None:
+    """Measure a preview or read scenarios, and make way for a round."""
+
+    def is_to_stop() -> bool:
+        return is_stopping() or coordinator.is_round_waiting()
+
+    if isinstance(job, PreviewRun):
+        running.run(job, engine_for=preview_engine_for, stop_asked=is_to_stop)
+    elif isinstance(job, SurfacingRun):
+        surfacing.run(job, engine_for=engine_for, stop_asked=is_to_stop)
 
 
 def is_stopping() -> bool:
@@ -98,6 +117,7 @@ def language_model(tell: Tell | None = None) -> "LanguageModel":
             _loaded[folder] = load(folder, device=settings.ENGINE_DEVICE)
         except ModelError as error:
             raise StageFailed(str(error)) from error
+    asking.found_model(_loaded[folder].digest)
     return _loaded[folder]
 
 
@@ -146,6 +166,63 @@ def _draft(lm: "LanguageModel", clause: ClauseText, cases: Sequence[tuple[str, s
         Draft(found.text, found.kind, found.score, found.effect, found.harm, rationale(shown, wrong, found))
         for found in candidates
     ]
+
+
+def preview_engine_for(clauses: Sequence[ClauseText], tell: Tell) -> running.Engine:
+    """The same model and judge, as previews use them."""
+    from training.engine import preview
+    from training.engine.prompts import PROMPT_DIGEST, balanced
+
+    lm = language_model(tell)
+    judge = judge_for(lm, clauses)
+    return running.Engine(
+        model_digest=lm.digest,
+        device=lm.device.type,
+        prompts=PROMPT_DIGEST,
+        judge=judge.name,
+        shown=lambda clause: {example.request for example in balanced(_shown(clause).examples)},
+        tokens=partial(preview.tokens, lm),
+        measure=partial(_measure, lm, judge),
+        summarise=_summarise,
+    )
+
+
+def _measure(
+    lm: "LanguageModel", judge: "ProbeJudge", asked: Sequence[running.Asked], seed: int
+) -> Iterator[list[running.Heard]]:
+    from training.engine.preview import Question, measure
+
+    questions = [
+        Question(str(place), one.request, *(_shown(clause) if clause else None for clause in (one.before, one.after)))
+        for place, one in enumerate(asked)
+    ]
+    for batch in measure(lm, judge, questions, seed=seed):
+        yield [{arm: _as_plain(one) for arm, one in heard.items()} for _, heard in batch]
+
+
+def _as_plain(heard: "Reading") -> dict[str, Any]:
+    return {
+        "answer": heard.answer,
+        "verdict": heard.verdict.verdict,
+        "probability": heard.verdict.probability,
+        "margin": heard.margin,
+        "reason": heard.verdict.reason,
+    }
+
+
+def _summarise(rows: Sequence[tuple[tuple[str, ...], running.Heard]], seed: int) -> list[dict[str, Any]]:
+    from training.engine.preview import Row, summarise
+
+    declined: Mapping[str, bool] = {"refuses": True, "complies": False}
+    found = [
+        Row(
+            components,
+            {arm: declined.get(one["verdict"]) for arm, one in heard.items()},
+            {arm: one["margin"] for arm, one in heard.items()},
+        )
+        for components, heard in rows
+    ]
+    return summarise(found, components=COMPONENTS, seed=seed)
 
 
 def _shown(clause: ClauseText) -> "Clause":

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from training.views import judges, models, rounds
+from training.views import judges, models, previews, rounds
 
 app_name = "training"
 urlpatterns = [
@@ -11,6 +11,7 @@ urlpatterns = [
     path("rounds/<int:pk>/abort/", rounds.abort, name="round-abort"),
     path("rounds/<int:pk>/retry/", rounds.retry, name="round-retry"),
     path("judges/", judges.index, name="judges"),
+    path("proposals/<int:pk>/preview/", previews.ask, name="preview-ask"),
     path("models/", models.index, name="models"),
     path("models/<int:pk>/", models.detail, name="model-detail"),
     path("models/<int:pk>/promote/", models.promote, name="model-promote"),

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from amendments import notices, policies, states
+from amendments import notices, policies, previews, states
 from amendments.actions.proposing import edit
 from amendments.actions.publishing import clash, publish
 from amendments.actions.records import close, lock, lock_siblings, move, present, record, still_undecided
@@ -161,7 +161,9 @@ def _tell_readers(row: Amendment) -> None:
 
 
 def _due(row: Amendment) -> str:
-    return policies.due(row, row.reviews.filter(digest=row.digest), policies.rule_for(row.tier))
+    rule = policies.rule_for(row.tier)
+    is_measured = rule.needs_preview and previews.is_measured(row)
+    return policies.due(row, row.reviews.filter(digest=row.digest), rule, is_measured=is_measured)
 
 
 def _take_effect(row: Amendment, *, head: Version | None, siblings: Sequence[Amendment]) -> None:

@@ -27,6 +27,7 @@ from amendments.models.desk import (
     ProducerStanding,
     SavedView,
 )
+from amendments.models.previews import Preview, PreviewItem
 from amendments.models.proposals import AcceptanceRule, Amendment, AmendmentQuerySet, Review, Revision, Verdict
 
 __all__ = [
@@ -51,6 +52,8 @@ __all__ = [
     "Notice",
     "NoticeKind",
     "Phase",
+    "Preview",
+    "PreviewItem",
     "Producer",
     "ProducerStanding",
     "Review",

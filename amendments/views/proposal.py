@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from amendments import policies, states
+from amendments import policies, previews, states
 from amendments.context import moved_around
 from amendments.models import Amendment, Revision
 from amendments.operations import Merge, Operations, Split, apply, wording
@@ -16,6 +16,7 @@ from amendments.views.comments import Said, discussion
 from amendments.views.hands import claim_context
 from amendments.views.origin import evidence, producer
 from amendments.views.panels import Attempt, decision
+from amendments.views.previews import section
 from amendments.views.surroundings import beside, overlaps, precedents
 from amendments.views.words import STATE_LABELS, kind_label
 from amendments.visibility import Seen, consolidating_since, visible_reviews
@@ -27,7 +28,7 @@ from constitution.texts import ClauseText
 from constitution.views.history.parts import comparison
 
 TEMPLATE = "amendments/amendment_page.html"
-PARTIALS = {"standing", "decision"}
+PARTIALS = {"standing", "decision", "preview"}
 
 
 @require_safe
@@ -46,6 +47,7 @@ def page(request: PersonRequest, pk: int, attempt: Attempt, *, said: Said | None
         "producer": producer(amendment),
         "alternatives": view.alternatives(),
         "requirements": _requirements(amendment),
+        **section(amendment, request.user),
         **_reviews(request, amendment),
         **overlaps(amendment, view.operations, view.law),
         "beside": beside(amendment.principle_id, view.law_in_force),
@@ -218,7 +220,9 @@ def _clause(version: Version, principle: str) -> Clause | None:
 
 
 def _requirements(amendment: Amendment) -> list[dict[str, str]]:
-    found = policies.requirements(amendment, policies.rule_for(amendment.tier), amendment.reviews.all())
+    rule = policies.rule_for(amendment.tier)
+    preview = previews.requirement(amendment) if rule.needs_preview else None
+    found = policies.requirements(amendment, rule, amendment.reviews.all(), preview)
     return [
         {
             "sentence": requirement.sentence,

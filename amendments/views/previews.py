@@ -1,0 +1,187 @@
+"""The measured effect of a proposal, as its page shows it: beside a rewording that means the same, never one score."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.urls import reverse
+
+from amendments import previews
+from amendments.models import Amendment, Label, Preview, PreviewItem
+from amendments.previews import BATTERIES, CASES, HELD_OUT, NEAR, OVER_REFUSAL, PRECEDENTS, RANDOM, TEXTS, Battery
+from constitution.errors import Refused
+from constitution.models import User
+
+FLIPS_SHOWN = 40
+COMPONENTS = {
+    CASES: ("The cases it was written for", "Whoever wrote it had these in view."),
+    HELD_OUT: ("Further cases of the kind", "Kept back: whoever wrote it never saw them."),
+    NEAR: ("Near misses", "They look alike and should be treated otherwise, so nothing should change."),
+    PRECEDENTS: ("Decided examples and precedents", "What people settled before."),
+    OVER_REFUSAL: ("Harmless requests", "None of them should be declined."),
+    RANDOM: ("Drawn at random", "From all requests that nothing keeps back."),
+}
+WORDS = {"refuses": "declines", "complies": "answers", "unscored": "unscored"}
+TEXT_LABELS = {"before": "The text in force", "after": "This proposal", "null": "The same in other words"}
+
+
+def section(amendment: Amendment, viewer: User) -> dict[str, Any]:
+    """The context of `amendments/preview.html`."""
+    found = previews.of(amendment)
+    finished = next((preview for preview in found if preview.result), None)
+    moving = next((preview for preview in found if not preview.result and not preview.failure), None)
+    failed = next((preview for preview in found if preview.failure), None)
+    return {
+        "preview": {
+            "topic": previews.topic(amendment.digest),
+            "is_open": amendment.is_undecided,
+            "moving": _moving(moving) if moving and amendment.is_undecided else None,
+            "failure": failed.failure if failed and not moving and _is_newer(failed, finished) else "",
+            "result": _result(finished) if finished else None,
+            "offers": _offers(found) if amendment.is_undecided else [],
+            "refusal": _refusal(amendment, viewer),
+            "url": reverse("training:preview-ask", args=[amendment.pk]),
+        }
+    }
+
+
+def _is_newer(preview: Preview, other: Preview | None) -> bool:
+    return other is None or preview.pk > other.pk
+
+
+def _moving(preview: Preview) -> dict[str, Any]:
+    return {"done": preview.done, "total": preview.total, "is_larger": preview.battery != previews.USUAL.name}
+
+
+def _refusal(amendment: Amendment, viewer: User) -> str:
+    try:
+        previews.check_can_ask(amendment, viewer)
+    except Refused as refused:
+        return str(refused)
+    return ""
+
+
+def _offers(found: Sequence[Preview]) -> list[dict[str, Any]]:
+    """The batteries that it can be measured with now, each with what that costs."""
+    there = {preview.battery for preview in found if not preview.failure}
+    paces = previews.pace()
+    return [_offer(battery, paces) for battery in BATTERIES.values() if battery.name not in there]
+
+
+def _offer(battery: Battery, pace: float | None) -> dict[str, Any]:
+    return {
+        "battery": battery.name,
+        "label": battery.label,
+        "most": battery.most,
+        "answers": TEXTS * battery.most,
+        "time": "how long that takes on this machine is not known yet" if pace is None else _time(battery.most * pace),
+    }
+
+
+def _time(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "less than a minute on this machine, by the last ones here"
+    return f"about {minutes} minute{'s' if minutes > 1 else ''} on this machine, by the last ones here"
+
+
+def _result(preview: Preview) -> dict[str, Any]:
+    result = preview.result or {}
+    items = list(preview.items.order_by("place"))
+    flips = sorted(filter(_is_flip, items), key=lambda item: (_kind(item) != "worse", item.place))
+    return {
+        "pk": preview.pk,
+        "components": [_component(row) for row in result["components"]],
+        "absent": [(COMPONENTS[name][0], why) for name, why in result["absent"].items()],
+        "flips": [_flip(item) for item in flips[:FLIPS_SHOWN]],
+        "flips_more": max(0, len(flips) - FLIPS_SHOWN),
+        "unscored": [_unscored(item) for item in items if _why_unscored(item)],
+        "certifies": result["certifies"],
+        "total": preview.total,
+        "judge": result["judge"],
+        "is_advisory": result["is_advisory"],
+        "device": result["device"],
+        "tokens": result["tokens"],
+        "seed": preview.seed,
+        "model": preview.model,
+        "model_digest": preview.model_digest,
+        "battery": preview.battery,
+        "finished_at": preview.finished_at,
+        "seconds": round(preview.seconds),
+        "base_number": preview.base.number,
+    }
+
+
+def _component(row: Mapping[str, Any]) -> dict[str, Any]:
+    label, about = COMPONENTS[row["name"]]
+    share, margin = row["share"], row["margin"]
+    return {
+        "name": row["name"],
+        "label": label,
+        "about": about,
+        "n": row["n"],
+        "unscored": row["unscored"],
+        "read": row["n"] + row["unscored"],
+        "declined": row["declined"],
+        "flips": row["flips"],
+        "arms": [_arm(arm, share[arm]) for arm in ("after", "null")] if share else [],
+        "is_apart": bool(share and share["is_apart"]),
+        "margin": _margin(margin) if margin else None,
+    }
+
+
+def _arm(arm: str, change: Mapping[str, float]) -> dict[str, Any]:
+    """A change of the share in percentage points, and where it is drawn: a scale from -100 to 100."""
+    return {
+        "arm": arm,
+        "label": TEXT_LABELS[arm],
+        **{name: 100 * change[name] for name in ("value", "low", "high")},
+        **{f"x_{name}": 50 + 50 * change[name] for name in ("value", "low", "high")},
+    }
+
+
+def _margin(margin: Mapping[str, Any]) -> dict[str, Any]:
+    return {"after": margin["after"], "null": margin["null"], "is_apart": margin["is_apart"], "n": margin["n"]}
+
+
+def _is_flip(item: PreviewItem) -> bool:
+    verdicts = {item.arms[arm]["verdict"] for arm in ("before", "after")}
+    return verdicts == {"refuses", "complies"}
+
+
+def _kind(item: PreviewItem) -> str:
+    """Whether the flip is what should happen to such a request; "changed" where nobody knows."""
+    declines = item.arms["after"]["verdict"] == "refuses"
+    right = {Label.HARMFUL.value: declines, Label.BENIGN.value: not declines}.get(item.label)
+    return "changed" if right is None else "better" if right else "worse"
+
+
+def _flip(item: PreviewItem) -> dict[str, Any]:
+    return {
+        "place": item.place,
+        "prompt": item.prompt,
+        "kind": _kind(item),
+        "label": item.get_label_display(),
+        "is_harmful": item.label != Label.BENIGN,
+        "components": [COMPONENTS[name][0] for name in item.components],
+        "principle": item.principle,
+        "texts": [_text(arm, item.arms[arm]) for arm in TEXT_LABELS],
+    }
+
+
+def _text(arm: str, heard: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "arm": arm,
+        "label": TEXT_LABELS[arm],
+        "does": WORDS[heard["verdict"]],
+        "probability": heard["probability"],
+        "margin": heard["margin"],
+        "answer": heard["answer"],
+    }
+
+
+def _why_unscored(item: PreviewItem) -> str:
+    return next((heard["reason"] for heard in item.arms.values() if heard["verdict"] == "unscored"), "")
+
+
+def _unscored(item: PreviewItem) -> dict[str, Any]:
+    return {"place": item.place, "prompt": item.prompt, "why": _why_unscored(item)}
