@@ -35,34 +35,46 @@ WHERE copy.producer_id IS NOT DISTINCT FROM template.producer_id AND copy.id <> 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--proposals", type=int, default=120_000)
+    options.add_argument("--batch", type=int, help="rejected in one transaction, instead of what is usual")
+    options.add_argument("--rest", type=float, help="how much longer than a batch the pause behind it lasts")
     options.add_argument("--clear", action="store_true", help="be the process that rejects")
     chosen = options.parse_args()
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
     if chosen.clear:
-        clear()
+        clear(chosen.batch, chosen.rest)
         return
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"RATIFY_VAR": str(Path(folder) / "var"), "ALLOWED_HOSTS": "testserver"}
         os.environ.pop("DATABASE_URL", None)
-        run(chosen.proposals)
+        given = {"--batch": chosen.batch, "--rest": chosen.rest}
+        run(chosen.proposals, [f"{name}={value}" for name, value in given.items() if value is not None])
 
 
-def clear() -> None:
+def clear(batch: int | None, rest: float | None) -> None:
     """As the cpu worker does it, until all is done; ends with what it took."""
     import django
 
     django.setup()
-    from amendments import producers
+    from amendments import producers, tasks
     from amendments.models import Clearance
 
+    producers.BATCH = producers.BATCH if batch is None else batch
+    producers.REST = producers.REST if rest is None else rest
+    reject, lasted = producers.clear_batch, []
+
+    def timed_batch(**arguments: Any) -> int:
+        start = time.perf_counter()
+        rejected = reject(**arguments)
+        lasted.append(time.perf_counter() - start)
+        return rejected
+
+    setattr(producers, "clear_batch", timed_batch)  # noqa: B010  mypy takes a function for a constant
     before = memory()
     began = time.perf_counter()
-    longest = 0.0
-    while row := Clearance.objects.filter(ended_at=None).first():
-        start = time.perf_counter()
-        producers.clear_batch(clearance=row, by=producers.WORKER)
-        longest = max(longest, time.perf_counter() - start)
-    told = {"seconds": time.perf_counter() - began, "rss_mb": memory(), "rss_before_mb": before, "longest_s": longest}
+    while Clearance.objects.filter(ended_at=None).exists():
+        producers.clear(seconds=tasks.CLEAR_SECONDS)
+    told = {"seconds": time.perf_counter() - began, "rss_mb": memory(), "rss_before_mb": before}
+    told |= {"batch_median_s": statistics.median(lasted), "longest_s": max(lasted), "batch": producers.BATCH}
     print(json.dumps(told))
 
 
@@ -71,7 +83,7 @@ def memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def run(proposals: int) -> None:
+def run(proposals: int, given: list[str]) -> None:
     import django
 
     django.setup()
@@ -90,7 +102,7 @@ def run(proposals: int) -> None:
     before = [next(asked) for _ in range(BEFORE)]
     producers.quarantine(producer=producer, note="A measurement.", by=ada)
     clearance = producers.order_clearance(producer=producer, reason="All the same.", by=ada)
-    command = [sys.executable, "-m", "bench.quarantine", "--clear"]
+    command = [sys.executable, "-m", "bench.quarantine", "--clear", *given]
     during = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
@@ -113,7 +125,7 @@ def report(told: dict[str, float], before: list[dict[str, float]], during: list[
         columns = [spread([row[what] for row in rows]) for rows in (before, during)]
         print(f"{what:<20}{columns[0][0]:>15.1f}{columns[0][1]:>12.1f}{columns[1][0]:>15.1f}{columns[1][1]:>12.1f}")
         figures |= {f"{what}_p95_before_ms": round(columns[0][1], 1), f"{what}_p95_during_ms": round(columns[1][1], 1)}
-    rounded = {name: round(value, 2) for name, value in told.items()}
+    rounded = {name: round(value, 3) for name, value in told.items()}
     counts = {"proposals": n, "n_before": len(before), "n_during": len(during)}
     print(json.dumps({"bench": "quarantine", **rounded, **figures, **counts}))
 

@@ -138,6 +138,26 @@ def test_clearance_rejects_all_in_batches_each_with_its_entry(
     ledger.verify()
 
 
+def test_clearing_rests_behind_each_batch_as_long_as_that_took(
+    file_proposal: Propose,
+    producer: Producer,
+    reviewer: User,
+    one_reviewer_decides: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr("amendments.producers.time.sleep", rests.append)
+    monkeypatch.setattr(producers, "BATCH", 2)
+    _file(file_proposal, 5)
+    _quarantine(producer, reviewer)
+    producers.order_clearance(producer=producer, reason="All the same.", by=reviewer)
+
+    assert producers.clear(seconds=30) is False
+
+    assert len(rests) == 3
+    assert all(rest > 0 for rest in rests)
+
+
 def test_clearance_is_refused_without_quarantine_role_reason_or_anything_open(
     file_proposal: Propose, producer: Producer, reviewer: User, operator: User, one_reviewer_decides: None
 ) -> None:
