@@ -93,6 +93,9 @@ class Amendment(models.Model):
     deferred_until = models.DateTimeField(null=True, blank=True, help_text="Until then the queue leaves it out.")
     votes_due_at = models.DateTimeField(null=True, help_text="When the newest vote on it can no longer be taken back.")
     duplicate_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="duplicates")
+    conflicted_since = models.DateTimeField(
+        null=True, editable=False, help_text="Since when its reviewers disagree; PostgreSQL writes it."
+    )
     context_changed_in = models.ForeignKey(
         Version, null=True, on_delete=models.PROTECT, related_name="+", help_text="Where clauses beside its own moved."
     )
@@ -165,6 +168,21 @@ class Amendment(models.Model):
         triggers = [
             *states.AMENDMENT.triggers(),
             pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete),
+            # Whatever moves the state, and however often those who disagree vote again meanwhile.
+            pgtrigger.Trigger(
+                name="conflict_has_a_start",
+                operation=pgtrigger.Update,
+                when=pgtrigger.Before,
+                condition=pgtrigger.Q(old__state="conflicted") | pgtrigger.Q(new__state="conflicted"),
+                func="""
+                    NEW.conflicted_since = CASE
+                        WHEN NEW.state <> 'conflicted' THEN NULL
+                        WHEN OLD.state = 'conflicted' THEN OLD.conflicted_since
+                        ELSE clock_timestamp()
+                    END;
+                    RETURN NEW;
+                """,
+            ),
         ]
 
     def __str__(self) -> str:

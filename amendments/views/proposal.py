@@ -241,6 +241,7 @@ def _reviews(request: PersonRequest, amendment: Amendment) -> dict[str, Any]:
         "is_blind": amendment.is_undecided and wanted > 1,
         "consolidating_since": consolidating_since(amendment) if amendment.is_undecided else None,
         "is_conflicted": amendment.state == states.CONFLICTED,
+        "conflicted_since": amendment.conflicted_since,
         "is_changes_requested": amendment.state == states.CHANGES_REQUESTED,
     }
 

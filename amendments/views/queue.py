@@ -193,6 +193,7 @@ def row(amendment: Amendment, viewer: User) -> dict[str, Any]:
         "created_at": amendment.created_at,
         "state": amendment.state,
         "state_label": STATE_LABELS[amendment.state],
+        "conflicted_since": amendment.conflicted_since,
         "decided_at": amendment.decided_at,
         "decided_by": str(amendment.decided_by or ""),
         "version_number": amendment.version.number if amendment.version else None,

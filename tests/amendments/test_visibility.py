@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -124,6 +125,46 @@ def test_consolidation_has_an_age(file_proposal: Propose, reviewer: User, other_
         Review.objects.filter(reviewer=by).update(settles_at=at)
 
     assert consolidating_since(proposal) == days[1]
+
+
+def test_conflict_is_as_old_as_the_state_whoever_votes_again(
+    client: Client, file_proposal: Propose, reviewer: User, other_reviewer: User
+) -> None:
+    proposal = file_proposal()
+    _reject(proposal, reviewer)
+    began = timezone.now()
+    since = _stored(_approve(proposal, other_reviewer)).conflicted_since
+    assert since
+    assert began <= since <= timezone.now()
+
+    _approve(proposal, factories.make_user("third", Role.REVIEWER))
+    Review.objects.update(settles_at=timezone.now())
+
+    assert _stored(proposal).conflicted_since == since
+    client.force_login(reviewer, backend="sesame.backends.ModelBackend")
+    page = client.get(proposal.get_absolute_url()).content.decode()
+    assert f'since <time datetime="{since.isoformat()}"' in page
+    assert client.get("/").context["proposals"][0]["conflicted_since"] == since
+
+
+def test_conflict_that_is_settled_has_no_age(file_proposal: Propose, reviewer: User, other_reviewer: User) -> None:
+    proposal = file_proposal()
+    _reject(proposal, reviewer)
+    _approve(proposal, other_reviewer)
+    actions.edit(amendment=proposal, by=reviewer, seen_digest=proposal.digest, text="Help with all of it.")
+    assert _stored(proposal).conflicted_since is None
+
+    proposal.refresh_from_db()
+    _reject(proposal, reviewer)
+    began = timezone.now()
+    _approve(proposal, other_reviewer)
+    since = _stored(proposal).conflicted_since
+    assert since
+    assert since >= began
+
+
+def _stored(proposal: Amendment) -> Amendment:
+    return Amendment.objects.get(pk=proposal.pk)
 
 
 def test_author_reads_what_is_asked_of_them_without_the_name(
