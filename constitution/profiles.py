@@ -166,12 +166,7 @@ def changes_for_owner(profile: Profile) -> News:
     before, after = (law_of(version, revision) for version in (profile.seen, base))
     held = [[each.clause for each in law.resolve(text.context).clauses] for law in (before, after)]
     dropped = (each for each in text.narrowings if each.principle in before.narrowings.keys() - after.narrowings.keys())
-    return News(profile.seen, base, tuple(changes(*held)), tuple(dropped), _problems(text, texts_of(base)))
-
-
-def texts_of(version: Version) -> tuple[ClauseText, ...]:
-    """The clauses of a version, in the order of the document; read once however many laws stand on them."""
-    return _texts(_Source((version.digest, ""), version, None))
+    return News(profile.seen, base, tuple(changes(*held)), tuple(dropped), _problems(text, base.texts()))
 
 
 @dataclass(frozen=True)
@@ -183,14 +178,9 @@ class _Source:
     revision: ProfileRevision | None = field(compare=False)
 
 
-@lru_cache(maxsize=32)
-def _texts(source: _Source) -> tuple[ClauseText, ...]:
-    return tuple(source.version.texts())
-
-
 @lru_cache(maxsize=1024)
 def _compile(source: _Source) -> Law:
-    return compile_law(texts_of(source.version), text_of(source.revision) if source.revision else None)
+    return compile_law(source.version.texts(), text_of(source.revision) if source.revision else None)
 
 
 def _base(pinned_to: Version | None) -> Version:

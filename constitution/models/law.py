@@ -1,6 +1,8 @@
 """What the law is. Immutable, all of it: PostgreSQL refuses UPDATE, DELETE and TRUNCATE."""
 
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 import pgtrigger
 from django.contrib.postgres.fields import ArrayField
@@ -195,9 +197,22 @@ class Version(models.Model):
         return f"version:{self.number}" if home else f"version:{self.constitution.slug}/{self.number}"
 
     def texts(self) -> list[ClauseText]:
-        """The clauses as values, in the order of the document. One query."""
-        rows = self.version_clauses.select_related("clause").order_by("position")
-        return [row.clause.value for row in rows]
+        """The clauses as values, in the order of the document. One query, and none for a set that is known already."""
+        return list(_read(_Set(self.digest, self)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Set:
+    """A version under the digest of its clauses: whatever has the same digest says the same."""
+
+    digest: str
+    version: Version = field(compare=False)
+
+
+@lru_cache(maxsize=32)
+def _read(wanted: _Set) -> tuple[ClauseText, ...]:
+    rows = wanted.version.version_clauses.select_related("clause").order_by("position")
+    return tuple(row.clause.value for row in rows)
 
 
 class VersionClause(models.Model):

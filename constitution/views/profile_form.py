@@ -124,7 +124,7 @@ class _Shown:
 
     def __init__(self, attempt: Attempt, base: Version | None) -> None:
         self.draft, self.errors, self.added = attempt.form.draft, attempt.form.errors, attempt.added
-        clauses = profiles.texts_of(base) if base else ()
+        clauses = base.texts() if base else []
         self.narrowable = [(each.principle, f"{each.principle} {each.title}") for each in clauses if each.may_narrow]
 
     def everything(self) -> dict[str, Any]:
