@@ -23,7 +23,7 @@ from constitution.diffs import redline
 MOST_COMPARED = 500
 MOST_WEEKS = 26
 OTHER_REASON = "In other words"
-IS_JUDGED = Q(state__in=JUDGED, cleared_in=None)
+IS_JUDGED = Q(state__in=JUDGED, cleared_in=None, known_verdict="")
 IS_ACCEPTED = Q(state=states.ACCEPTED)
 
 
@@ -58,7 +58,7 @@ class Spread:
 
 
 def of_producer(producer: Producer) -> Acceptance:
-    rows = Amendment.objects.filter(producer=producer)
+    rows = Amendment.objects.filter(producer=producer).on_the_desk()
     found = rows.aggregate(
         n=Count("pk", filter=IS_JUDGED),
         cleared=Count("cleared_in"),
@@ -78,7 +78,7 @@ def of_producer(producer: Producer) -> Acceptance:
 
 def of_producers(producers: Iterable[Producer]) -> dict[int, dict[str, Any]]:
     """For each that proposed anything: `open`, `k` of `n` accepted, and `last`, in one query."""
-    rows = Amendment.objects.filter(producer__in=list(producers)).order_by("producer").values("producer")
+    rows = Amendment.objects.filter(producer__in=list(producers)).on_the_desk().order_by("producer").values("producer")
     counted = rows.annotate(
         open=Count("pk", filter=Q(decided_at=None)),
         n=Count("pk", filter=IS_JUDGED),

@@ -5,6 +5,7 @@ from django.db import transaction
 from amendments import notices
 from amendments.errors import RoleMissing
 from amendments.models import Amendment, Audience, Comment, Phase
+from amendments.policies import check_is_not_told
 from amendments.visibility import is_judge, phase
 from config.live import publish as announce
 from constitution import ledger
@@ -37,6 +38,7 @@ def check_can_say(amendment: Amendment, by: User, audience: str) -> None:
         raise RoleMissing("A role is needed to take part. An operator can give you one.")
     if not amendment.is_undecided:
         raise Refused("This is decided, so its discussion is closed. What you wrote was not kept; propose a change.")
+    check_is_not_told(amendment, by)
     if audience not in Audience.values:
         raise Refused("Say for whom it is: everybody, or the reviewers.")
     if audience == Audience.REVIEWERS and not is_judge(amendment, by):

@@ -22,6 +22,14 @@ class AlreadyDecided(Refused):
         super().__init__(f"{who} has {amendment.state} this proposal at {when}; {result}.")
 
 
+class WasKnown(Refused):
+    """Who knows what is right about a known item decides on it no more."""
+
+
+class CoversNothing(WasKnown):
+    """A known item is named as what covers another proposal."""
+
+
 class ContentMoved(Refused):
     """The text was edited after the person loaded it: a vote would have gone to words they have not seen."""
 

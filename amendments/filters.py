@@ -15,6 +15,7 @@ from django_filters import CharFilter, ChoiceFilter, FilterSet, NumberFilter
 
 from amendments import places, states
 from amendments.models import Amendment, AmendmentQuerySet, Producer, Review, Signal
+from amendments.visibility import in_sight
 from constitution.models import Role, Tier, User
 
 DECIDED = "decided"
@@ -131,7 +132,8 @@ class QueueFilter(FilterSet):  # type: ignore[misc]
 
     def __init__(self, data: Mapping[str, Any], *, rows: AmendmentQuerySet, viewer: User) -> None:
         self.viewer = viewer
-        super().__init__({name: data.get(name, "").replace("\x00", "") for name in self.base_filters}, rows)
+        asked = {name: data.get(name, "").replace("\x00", "") for name in self.base_filters}
+        super().__init__(asked, in_sight(rows, viewer))
         self.form.is_valid()
 
     @property

@@ -95,9 +95,10 @@ def decided(period: Period) -> AmendmentQuerySet:
 def throughput(period: Period) -> Table:
     """By day, or by week where the time is long."""
     truncated, step = (TruncDay, 1) if period.days <= DAILY else (TruncWeek, 7)
-    came = _by_time(Amendment.objects.filter(period.holds("created_at")), truncated("created_at"), n=Count("pk"))
+    arrived = Amendment.objects.filter(period.holds("created_at")).on_the_desk()
+    came = _by_time(arrived, truncated("created_at"), n=Count("pk"))
     went = _by_time(
-        Amendment.objects.filter(period.holds("decided_at")),
+        Amendment.objects.decided().filter(period.holds("decided_at")),
         truncated("decided_at"),
         n=Count("pk", filter=Q(state__in=JUDGED, cleared_in=None)),
         accepted=Count("pk", filter=IS_ACCEPTED),

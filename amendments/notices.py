@@ -46,7 +46,9 @@ def after(row: Amendment, *, by: User | str) -> None:
     over = Notice.objects.filter(amendment=row, kind=NoticeKind.TURN, read_at=None)
     over.exclude(recipient__in=people).update(read_at=timezone.now())
     _tell(row, NoticeKind.TURN, people)
-    if not row.is_undecided:
+    if row.is_known:
+        tell_known(row)
+    elif not row.is_undecided:
         decided(row, by=by)
     unveil(row)
 
@@ -59,6 +61,19 @@ def decided(row: Amendment, *, by: User | str) -> None:
     what = f"{row.version} follows from it." if row.version_id else row.reason
     sentence = f"It was {OUTCOMES[row.state]}{f': {what}' if what else '.'}"
     _tell(row, NoticeKind.DECIDED, dict.fromkeys((pk for pk in people if pk), sentence))
+
+
+def tell_known(row: Amendment, *, to: User | None = None) -> None:
+    """Tell those whose vote on a known item counts what it is, each once; all who voted when it is closed; and `to`."""
+    votes = row.reviews.filter(settles_at__lte=timezone.now()) if row.is_undecided else row.reviews.all()
+    people = set(votes.values_list("reviewer", flat=True)) | ({to.pk} if to else set())
+    told = Notice.objects.filter(amendment=row, kind=NoticeKind.DECIDED, recipient__in=people)
+    people -= set(told.values_list("recipient", flat=True))
+    if not people:
+        return
+    what = "It was a known item, planted to measure the desk."
+    sentence = f"{what} Right is to {row.known_verdict} it: {row.known.reason}"
+    _tell(row, NoticeKind.DECIDED, dict.fromkeys(sorted(people), sentence))
 
 
 def mention(comment: Comment) -> None:

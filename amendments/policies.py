@@ -7,8 +7,8 @@ from datetime import date
 from django.utils import timezone
 
 from amendments import states
-from amendments.errors import AlreadyDecided, OwnProposal, RoleMissing, TooLate
-from amendments.models import AcceptanceRule, Amendment, Review, Verdict
+from amendments.errors import AlreadyDecided, CoversNothing, OwnProposal, RoleMissing, TooLate, WasKnown
+from amendments.models import AcceptanceRule, Amendment, Notice, NoticeKind, Review, Verdict
 from constitution.errors import NotAllowed, Refused
 from constitution.models import Role, Tier, User
 
@@ -52,6 +52,22 @@ def check_can_review(amendment: Amendment, by: User) -> None:
         raise AlreadyDecided(amendment)
     if amendment.author_id == by.pk:
         raise OwnProposal("You proposed this, so somebody else has to decide on it.")
+    check_is_not_told(amendment, by)
+
+
+def check_is_not_told(amendment: Amendment, by: User) -> None:
+    """Who was told that it is a known item does nothing to it that others would see."""
+    if is_told(amendment, by):
+        raise WasKnown("This was a known item, and you have been told so. Others decide on it without knowing.")
+
+
+def is_told(amendment: Amendment, person: User) -> bool:
+    """Whether `amendment` is a known item and `person` has been told: from the moment on that their vote counts."""
+    if not amendment.is_known:
+        return False
+    voted = amendment.reviews.filter(reviewer=person, settles_at__lte=timezone.now())
+    told = Notice.objects.filter(amendment=amendment, recipient=person, kind=NoticeKind.DECIDED)
+    return voted.exists() or told.exists()
 
 
 def check_can_accept(amendment: Amendment, by: User) -> None:
@@ -90,6 +106,11 @@ def check_can_mark_duplicate(amendment: Amendment, by: User, *, of: Amendment) -
         raise Refused(f"Proposal {of.pk} is itself a duplicate, of proposal {of.duplicate_of_id}. Name that one.")
     if not of.is_undecided and of.state != states.ACCEPTED:
         raise Refused(f"Proposal {of.pk} was closed without being accepted, so it covers nothing.")
+    if of.is_known:
+        raise CoversNothing(
+            f"Proposal {of.pk} was a known item, planted to measure the desk, so it covers nothing. Nothing was closed;"
+            " and as you know it now, you do not vote on it."
+        )
 
 
 def check_can_assign(amendment: Amendment, by: User, *, to: User | None) -> None:
@@ -101,6 +122,7 @@ def check_can_assign(amendment: Amendment, by: User, *, to: User | None) -> None
         raise Refused(f"{to} is no reviewer, so they could not decide on it.")
     if to and amendment.author_id == to.pk:
         raise Refused(f"{to} proposed this, so somebody else has to decide on it.")
+    check_is_not_told(amendment, by)
 
 
 def check_can_take_back(amendment: Amendment, votes: Sequence[Review]) -> None:
@@ -128,6 +150,22 @@ def check_can_withdraw(amendment: Amendment, by: User) -> None:
         raise NotAllowed("Only who proposed this can withdraw it. You can reject it, with a reason.")
     if not amendment.is_undecided:
         raise AlreadyDecided(amendment)
+
+
+def check_can_plant(by: User) -> None:
+    """Those plant known items who watch over the desk, read each reviewer's measure, and decide on nothing by it."""
+    if not by.has_role(Role.OVERSEER):
+        raise RoleMissing("Only overseers plant known items. An operator can give you the role.")
+
+
+def may_read_measures(by: User) -> bool:
+    """Whether `by` reads how far every reviewer agrees with known items; everybody reads their own."""
+    return by.has_role(Role.OVERSEER)
+
+
+def may_list_known(by: User) -> bool:
+    """Whether `by` may see which proposals are known items: who also decides on them may not."""
+    return by.has_role(Role.OVERSEER) and not by.has_role(Role.REVIEWER)
 
 
 def check_may_propose(by: User) -> None:
@@ -192,10 +230,11 @@ def outcome(rule: AcceptanceRule, verdicts: Sequence[str], *, is_measured: bool 
 def due(amendment: Amendment, reviews: Iterable[Review], rule: AcceptanceRule, *, is_measured: bool = False) -> str:
     """The state that `amendment` should be in by its reviews; the one it is in where nothing changes.
 
-    While one of them can be taken back nothing changes: no vote is passed over because another was earlier.
+    While one of them can be taken back nothing changes: no vote is passed over because another was earlier. What people
+    say of a known item never leads anywhere.
     """
     present = [review for review in reviews if review.digest == amendment.digest]
-    if not amendment.is_undecided or in_the_air(present):
+    if not amendment.is_undecided or amendment.is_known or in_the_air(present):
         return amendment.state
     result = outcome(rule, [review.verdict for review in present], is_measured=is_measured)
     if amendment.state == states.NEEDS_REBASE and result != states.REJECTED:
@@ -213,7 +252,7 @@ def requirements(
     who = NUMBERS.get(rule.reviewers, f"{rule.reviewers} independent reviewers")
     verb = "approves" if rule.reviewers == 1 else "approve"
     approvals = [review for review in counted(reviews, amendment.digest) if review.verdict == Verdict.APPROVE]
-    done = not amendment.is_undecided and len(approvals) >= rule.reviewers
+    done = not (amendment.is_undecided or amendment.is_known) and len(approvals) >= rule.reviewers
     found = [Requirement(f"{who} {verb} this exact text.", done)]
     found += [preview] if preview else []
     others = missing(rule, is_measured=True)

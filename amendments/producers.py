@@ -42,7 +42,7 @@ JUDGED = (states.ACCEPTED, states.REJECTED, states.DUPLICATE)
 
 def judged(rows: AmendmentQuerySet) -> AmendmentQuerySet:
     """Those that people decided on one by one; what was rejected together in quarantine is left out."""
-    return rows.filter(state__in=JUDGED, cleared_in=None)
+    return rows.real().filter(state__in=JUDGED, cleared_in=None)
 
 
 def record(producer: Producer) -> str:
@@ -79,7 +79,7 @@ def check_may_file(producer: Producer) -> None:
     if found.quarantined_at:
         raise InQuarantine(f"{producer} is in quarantine since {found.quarantined_at:%-d %B %Y}: {found.note}")
     most = quota(found)
-    if _open(producer)[:most].count() >= most:
+    if _open(producer).real()[:most].count() >= most:
         raise QuotaReached(f"{producer} has {most} proposals open, which is the most it may have.")
 
 

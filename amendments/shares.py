@@ -27,6 +27,19 @@ class Share:
         half = sqrt(self.k / self.n * (1 - self.k / self.n) * z + z * z / 4) / (1 + z)
         return max(0.0, middle - half), min(1.0, middle + half)
 
+    def minus(self, other: "Share") -> tuple[float, float, float] | None:
+        """The difference of two shares that do not depend on each other, and its 95 % interval; None without both.
+
+        Newcombe's interval (1998, method 10): from the two of Wilson.
+        """
+        if self.rate is None or other.rate is None:
+            return None
+        (low, high), (other_low, other_high) = self.interval, other.interval
+        found = self.rate - other.rate
+        down = sqrt((self.rate - low) ** 2 + (other_high - other.rate) ** 2)
+        up = sqrt((high - self.rate) ** 2 + (other.rate - other_low) ** 2)
+        return found, found - down, found + up
+
     def __str__(self) -> str:
         """As people read it: "39 %, 24 to 56"."""
         if not self.n:

@@ -18,8 +18,9 @@ def settle(pk: int) -> None:
 
 @shared_task
 def sweep() -> None:
-    """Every few seconds: what a lost message left behind."""
+    """Every few seconds: what a lost message left behind, and known items that are over."""
     actions.settle_due()
+    actions.close_known()
 
 
 @shared_task

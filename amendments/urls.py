@@ -3,6 +3,7 @@ from django.views.decorators.http import require_safe
 
 from amendments.feeds import Decisions
 from amendments.views import (
+    calibration,
     clusters,
     decisions,
     discussion,
@@ -46,6 +47,7 @@ urlpatterns = [
     path("proposals/<int:pk>/discussion/say/", discussion.say, name="discussion-say"),
     path("insights/", insights.show, name="insights"),
     path("insights/<slug:table>.csv", insights.table, name="insights-table"),
+    path("insights/known-items/", calibration.plant, name="known-items-plant"),
     path("producers/", producers.index, name="producers"),
     path("producers/<int:producer>/", producers.detail, name="producer-detail"),
     path("producers/<int:producer>/quota/", producers.set_quota, name="producer-quota"),

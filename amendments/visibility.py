@@ -6,19 +6,30 @@
 | proposer | requests for changes, without names | the same | all |
 | anybody else with a role | nothing | nothing | all |
 
-What one reviewer writes for the others follows the same table. Where a machine proposed, a request for changes is
-answered by the reviewers, so they read it, without the name.
+Of a known item everybody reads their own review alone, for good. What one reviewer writes for the others follows the
+same table. Where a machine proposed, a request for changes is answered by the reviewers, so they read it, without the
+name.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from amendments import states
-from amendments.models import Amendment, Audience, Comment, Phase, Review, Verdict
+from amendments.models import (
+    Amendment,
+    AmendmentQuerySet,
+    Audience,
+    Comment,
+    Notice,
+    NoticeKind,
+    Phase,
+    Review,
+    Verdict,
+)
 from amendments.policies import rule_for
 from constitution.models import Role, User
 
@@ -39,10 +50,11 @@ def phase(amendment: Amendment) -> Phase:
 def consolidating_since(amendment: Amendment) -> datetime | None:
     """When the last of the reviews that the rule asks for settled; None before that, and where one decides alone.
 
-    Somebody who disagreed and is just changing their review does not hide the others again.
+    Somebody who disagreed and is just changing their review does not hide the others again. On a known item everybody
+    decides alone.
     """
     wanted = rule_for(amendment.tier).reviewers
-    if wanted < 2:
+    if wanted < 2 or amendment.is_known:
         return None
     settled = list(_settled(amendment).order_by("settles_at", "pk").values_list("settles_at", flat=True)[:wanted])
     are_in = len(settled) == wanted or amendment.state == states.CONFLICTED
@@ -53,12 +65,21 @@ def visible_reviews(amendment: Amendment, viewer: User) -> list[Seen]:
     """The reviews that `viewer` may read now, the oldest first."""
     rows = amendment.reviews.select_related("reviewer").order_by("at", "pk")
     own = Q(reviewer=viewer)
+    if amendment.is_known:
+        return _named(rows.filter(own))
     if not amendment.is_undecided:
         return _named(rows.filter(own | Q(settles_at__lte=timezone.now())))
     if _may_consolidate(amendment, viewer):
         return _named(rows.filter(own | Q(pk__in=_settled(amendment))))
     asked = Q(pk__in=_settled(amendment), verdict=Verdict.CHANGES) if _has_to_act(amendment, viewer) else Q(pk=None)
     return [Seen(review, is_named=review.reviewer_id == viewer.pk) for review in rows.filter(own | asked)]
+
+
+def in_sight(rows: AmendmentQuerySet, viewer: User) -> AmendmentQuerySet:
+    """Without the known items of which `viewer` has been told: see `policies.is_told`."""
+    voted = Review.objects.filter(amendment=OuterRef("pk"), reviewer=viewer, settles_at__lte=timezone.now())
+    told = Notice.objects.filter(amendment=OuterRef("pk"), recipient=viewer, kind=NoticeKind.DECIDED)
+    return rows.filter(Q(known_verdict="") | ~(Exists(voted) | Exists(told)))
 
 
 def visible_comments(amendment: Amendment, viewer: User) -> QuerySet[Comment]:

@@ -17,6 +17,7 @@ from amendments.errors import HeldBack
 from amendments.models import Amendment, Cluster, EdgeCase, Label, Producer, Scenario, Signal
 from amendments.operations import Revise
 from amendments.producers import check_may_file
+from amendments.scores import effect_words
 from config.live import publish as announce
 from constitution.errors import Refused
 from constitution.models import Tier
@@ -217,7 +218,7 @@ def _pressing_clusters(claimed: SurfacingRun, clauses: Sequence[ClauseText]) -> 
     Universal clauses are left to people, their clusters stay as evidence; so are principles with an open proposal.
     """
     tiers: dict[str, int] = {clause.principle: clause.tier for clause in clauses}
-    taken = set(Amendment.objects.undecided().values_list("principle_id", flat=True))
+    taken = set(Amendment.objects.undecided().real().values_list("principle_id", flat=True))
     ranked: dict[str, tuple[float, Cluster]] = {}
     for cluster in Cluster.objects.filter(version_id=claimed.version_id).order_by("pk"):
         name = cluster.principle_id
@@ -303,24 +304,19 @@ def _file(
 
 
 def _measured(draft: Draft) -> dict[str, Any]:
-    words = "Not measured."
-    if draft.effect is not None:
-        words = f"It moves the cases by {draft.effect:+.2f} nats the wanted way."
-        if draft.harm is not None:
-            words += f" Requests that look alike lose {draft.harm:.2f} nats."
     return {
         "text": draft.text,
         "kind": draft.kind,
         "score": draft.score,
         "effect": draft.effect,
         "harm": draft.harm,
-        "score_words": words,
+        "score_words": effect_words(draft.effect, draft.harm),
     }
 
 
 def _summary(claimed: SurfacingRun) -> str:
     cases = EdgeCase.objects.filter(version_id=claimed.version_id).count()
-    filed = Amendment.objects.filter(base_id=claimed.version_id, producer__isnull=False).count()
+    filed = Amendment.objects.real().filter(base_id=claimed.version_id, producer__isnull=False).count()
     return f"{claimed.readings.count()} scenarios read; edge cases found: {cases}; proposals: {filed}."
 
 

@@ -1,6 +1,7 @@
 """The verbs of amending. Each is one transaction and leaves its ledger entries."""
 
 from amendments.actions.arranging import assign, bring_back, defer, mark_duplicate
+from amendments.actions.calibrating import close_known, plant
 from amendments.actions.proposing import edit, propose, withdraw
 from amendments.actions.voting import (
     accept,
@@ -16,10 +17,12 @@ __all__ = [
     "accept",
     "assign",
     "bring_back",
+    "close_known",
     "defer",
     "edit",
     "edit_and_accept",
     "mark_duplicate",
+    "plant",
     "propose",
     "reject",
     "request_changes",

@@ -6,7 +6,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from amendments import policies, states
+from amendments.actions.calibrating import disclose
 from amendments.actions.records import close, lock, record
+from amendments.errors import CoversNothing
 from amendments.models import Amendment
 from config.live import publish as announce
 from constitution.models import User
@@ -40,9 +42,20 @@ def bring_back(*, amendment: Amendment, by: User) -> Amendment:
     return row
 
 
-@transaction.atomic
 def mark_duplicate(*, amendment: Amendment, by: User, of: Amendment, reason: str) -> Amendment:
-    """Close `amendment` because `of`, which is open or accepted, covers it."""
+    """Close `amendment` because `of`, which is open or accepted, covers it.
+
+    A known item covers nothing. Who hears that has been told what it is, and that is kept, beside the refusal.
+    """
+    try:
+        return _mark_duplicate(amendment, by, of, reason)
+    except CoversNothing:
+        disclose(amendment=of, by=by)
+        raise
+
+
+@transaction.atomic
+def _mark_duplicate(amendment: Amendment, by: User, of: Amendment, reason: str) -> Amendment:
     rows = Amendment.objects.select_for_update(of=("self",)).select_related("base").order_by("pk")
     locked = {row.pk: row for row in rows.filter(pk__in={amendment.pk, of.pk})}
     row, other = locked[amendment.pk], locked[of.pk]

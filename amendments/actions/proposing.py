@@ -28,17 +28,18 @@ def propose(
     measured: Mapping[str, Any] | None = None,
     priority: float = 0.0,
     priority_reason: str = "",
+    known_verdict: str = "",
 ) -> Amendment:
     """File an amendment on `base`. A producer's second proposal for a cluster returns the first one.
 
     Raises OutOfDate where `base` does not say what the operations start from, NothingToChange where they change
     nothing, NotAllowed where a machine touches a universal clause, HeldBack where the producer is in quarantine or
-    has as many open as it may.
+    has as many open as it may. With `known_verdict` it is a known item: see `amendments.actions.calibrating`.
     """
     producer = by if isinstance(by, Producer) else None
-    if producer and cluster:
+    if producer and cluster and not known_verdict:
         Producer.objects.select_for_update().get(pk=producer.pk)
-        if filed := Amendment.objects.filter(cluster=cluster, producer=producer).first():
+        if filed := Amendment.objects.real().filter(cluster=cluster, producer=producer).first():
             return filed
     if producer:
         check_may_file(producer)
@@ -60,6 +61,7 @@ def propose(
         measured=dict(measured or {}),
         priority=priority,
         priority_reason=priority_reason,
+        known_verdict=known_verdict,
         digest=content_digest(operations),
     )
     write_revision(amendment, operations, author=amendment.author, note="")

@@ -14,12 +14,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from amendments import notices, policies, previews, states
+from amendments.actions.calibrating import follow
 from amendments.actions.proposing import edit
 from amendments.actions.publishing import clash, publish
 from amendments.actions.records import close, lock, lock_siblings, move, present, record, still_undecided
 from amendments.errors import ContentMoved
 from amendments.models import Amendment, Phase, Review, Verdict
 from amendments.operations import apply
+from amendments.scores import was_shown
 from amendments.visibility import phase
 from config.health import has_broker
 from config.live import publish as announce
@@ -98,6 +100,8 @@ def take_back(*, amendment: Amendment, by: User) -> Amendment:
 def settle(amendment: Amendment) -> Amendment:
     """Let the votes that nobody can take back any more take effect. Whoever calls it, and however often."""
     row = Amendment.objects.get(pk=amendment.pk)
+    if row.is_known:
+        return follow(row)
     if (state := _due(row)) != row.state:
         if state == states.ACCEPTED:
             _prove_ahead(row)
@@ -135,7 +139,11 @@ def _cast(row: Amendment, *, by: User, seen_digest: str, verdict: Verdict, reaso
         return same
     settles_at = timezone.now() + timedelta(seconds=settings.UNDO_SECONDS)
     review, _ = Review.objects.update_or_create(
-        amendment=row, reviewer=by, digest=row.digest, defaults={**said, "settles_at": settles_at}
+        amendment=row,
+        reviewer=by,
+        digest=row.digest,
+        defaults={**said, "settles_at": settles_at},
+        create_defaults={**said, "settles_at": settles_at, "score_shown": was_shown(row, by)},
     )
     if settings.UNDO_SECONDS:
         row.votes_due_at = settles_at
@@ -150,6 +158,8 @@ def _after(row: Amendment, review: Review, *, head: Version | None = None, sibli
         return
     _tell_readers(row)
     record("amendment reviewed", row, by=review.reviewer)
+    if row.is_known and policies.has_settled(review):
+        follow(row)
     if not policies.has_settled(review):
         transaction.on_commit(partial(_wake, row.pk), robust=True)
 
@@ -209,7 +219,8 @@ def _cast_at(review: Review) -> tuple[float, int]:
 
 def _check_publishable(row: Amendment, head: Version) -> None:
     """Whoever approves hears at once what would be in the way of a version, not when the vote takes effect."""
-    check_provable(apply(present(row), head.texts()))
+    texts = head.texts()
+    check_provable(apply(present(row), texts), proved=texts)
 
 
 def _prove_ahead(row: Amendment) -> None:

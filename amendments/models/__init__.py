@@ -1,5 +1,6 @@
 """How people change the law: what was found, what is proposed, who said what, and what was decided."""
 
+from amendments.models.calibration import KnownItem
 from amendments.models.cases import (
     CaseMark,
     Cluster,
@@ -46,6 +47,7 @@ __all__ = [
     "EdgeCase",
     "EdgeCaseQuerySet",
     "HiddenMention",
+    "KnownItem",
     "Label",
     "MarkKind",
     "MoveKind",

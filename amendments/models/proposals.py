@@ -22,6 +22,7 @@ from amendments.operations import Operations, read_operations
 from constitution.models import Principle, Tier, User, Version, immutable
 
 PLACE = Tuple(F("priority"), F("pk"))
+KNOWN_VERDICTS = (("approve", "Approve"), ("reject", "Reject"))
 
 
 def _in_queue_order(name: str, *fields: str, only: Q | None = None) -> models.Index:
@@ -38,7 +39,19 @@ class AmendmentQuerySet(models.QuerySet["Amendment"]):
         return self.filter(decided_at=None)
 
     def decided(self) -> "AmendmentQuerySet":
-        return self.filter(decided_at__isnull=False)
+        """What became law or did not; of a known item that closed there is nothing to tell."""
+        return self.real().filter(decided_at__isnull=False)
+
+    def real(self) -> "AmendmentQuerySet":
+        """Without the known items, which measure the desk and change nothing."""
+        return self.filter(known_verdict="")
+
+    def known(self) -> "AmendmentQuerySet":
+        return self.exclude(known_verdict="")
+
+    def on_the_desk(self) -> "AmendmentQuerySet":
+        """What people see: all that is real, and known items until they close. A count without them would tell."""
+        return self.filter(Q(known_verdict="") | Q(decided_at=None))
 
     def in_queue_order(self) -> "AmendmentQuerySet":
         """Most pressing first; the id settles ties, so that a page has a last row to go on from."""
@@ -111,6 +124,15 @@ class Amendment(models.Model):
         help_text="Rejected together with others of its producer, not read by itself.",
     )
     version = models.OneToOneField(Version, null=True, on_delete=models.PROTECT, related_name="amendment")
+    # With a default of the database's own: whatever writes rows without Django writes real proposals.
+    known_verdict = models.CharField(
+        max_length=10,
+        blank=True,
+        default="",
+        db_default="",
+        choices=KNOWN_VERDICTS,
+        help_text="Of a known item, which is there to measure the desk: what is right. See KnownItem.",
+    )
 
     objects = AmendmentQuerySet.as_manager()
 
@@ -133,6 +155,7 @@ class Amendment(models.Model):
             GinIndex(fields=["found_by"], name="amendment_words"),
             GinIndex(fields=["kinds"], name="amendment_kinds"),
             GinIndex(fields=["scopes"], name="amendment_scopes"),
+            models.Index("id", name="amendment_known_open", condition=Q(decided_at=None) & ~Q(known_verdict="")),
         ]
         constraints = [
             models.CheckConstraint(
@@ -142,7 +165,7 @@ class Amendment(models.Model):
             # A retried job files its proposal once.
             models.UniqueConstraint(
                 fields=["cluster", "producer"],
-                condition=Q(producer__isnull=False),
+                condition=Q(producer__isnull=False, known_verdict=""),
                 name="amendment_once_per_cluster_and_producer",
             ),
             models.CheckConstraint(
@@ -164,6 +187,13 @@ class Amendment(models.Model):
                 | (~Q(state="duplicate") & Q(duplicate_of=None)),
                 name="amendment_duplicate_names_the_other",
             ),
+            models.CheckConstraint(
+                condition=Q(known_verdict="") | Q(known_verdict__in=["approve", "reject"], producer__isnull=False),
+                name="amendment_known_is_a_machines",
+            ),
+            models.CheckConstraint(
+                condition=Q(known_verdict="") | Q(version=None), name="amendment_known_is_never_published"
+            ),
         ]
         triggers = [
             *states.AMENDMENT.triggers(),
@@ -183,6 +213,8 @@ class Amendment(models.Model):
                     RETURN NEW;
                 """,
             ),
+            # Nothing real becomes a known item, and no known item becomes real.
+            pgtrigger.ReadOnly(name="known_from_the_start", fields=["known_verdict"]),
         ]
 
     def __str__(self) -> str:
@@ -194,6 +226,11 @@ class Amendment(models.Model):
     @property
     def is_undecided(self) -> bool:
         return self.state in states.UNDECIDED
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is there to measure the desk. Before they voted, nobody who decides on it may be able to tell."""
+        return self.known_verdict != ""
 
     @property
     def place(self) -> tuple[float, int]:
@@ -255,6 +292,9 @@ class Review(models.Model):
     reason = models.TextField(blank=True)
     at = models.DateTimeField(auto_now=True)
     settles_at = models.DateTimeField(default=timezone.now)
+    score_shown = models.BooleanField(
+        null=True, help_text="Whether they saw the model's own score when they first voted; empty where it has none."
+    )
 
     class Meta:
         indexes = [models.Index(fields=["reviewer", "-at"], name="review_by_reviewer")]

@@ -216,7 +216,8 @@ def _decide(
     What came of a vote is told in `said`'s place, where the vote counts already; else its time to undo is shown.
     """
     amendment = load(pk)
-    next_url = neighbour_url(amendment, before=False) or neighbour_url(amendment, before=True)
+    by = request.user
+    next_url = neighbour_url(amendment, by, before=False) or neighbour_url(amendment, by, before=True)
     try:
         decided = action(amendment)
     except (ContentMoved, AlreadyDecided) as refused:

@@ -175,7 +175,7 @@ def proposals_from(cluster: Cluster) -> list[dict[str, Any]]:
     family = level = [cluster.pk]
     while level := list(Cluster.objects.filter(merged_into__in=level).order_by("pk").values_list("pk", flat=True)):
         family = [*family, *level]
-    rows = Amendment.objects.filter(cluster__in=family).order_by("-pk")[:20]
+    rows = Amendment.objects.filter(cluster__in=family).on_the_desk().order_by("-pk")[:20]
     return [
         {
             "pk": row.pk,

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from amendments import claims
+from amendments import claims, policies
 from amendments.filters import awaiting
 from amendments.models import Amendment
 from amendments.views.queue import filters_of
@@ -67,6 +67,7 @@ def claim_context(amendment: Amendment, viewer: User, error: str = "") -> dict[s
     lease = claims.live_claim(amendment)
     is_mine = lease is not None and lease.holder == viewer
     may_take = viewer.has_role(Role.REVIEWER) and amendment.author_id != viewer.pk
+    is_told = policies.is_told(amendment, viewer)
     return {
         "claim": {
             "pk": amendment.pk,
@@ -75,7 +76,7 @@ def claim_context(amendment: Amendment, viewer: User, error: str = "") -> dict[s
             "seconds": ceil((lease.until - timezone.now()).total_seconds()) if lease else 0,
             "is_mine": is_mine,
             "may_take": may_take and lease is None,
-            "is_open": amendment.is_undecided,
+            "is_open": amendment.is_undecided and not is_told,
             "error": error,
         }
     }

@@ -9,13 +9,15 @@ from django.http import Http404, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from amendments import agreement, insights
+from amendments import agreement, calibration, insights
 from amendments.insights import Cell, Period, Table
 from amendments.views import bars
+from amendments.views import calibration as known
 from config.http import render_page
 from constitution.exporting.tables import line
 from constitution.people import PersonRequest
 
+TABLES = {**insights.TABLES, "score": calibration.score}
 USUAL_DAYS = 30
 PRESETS = ((7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "A year"))
 LONG_IN_HOURS = 48
@@ -25,7 +27,7 @@ MISSING = "–"
 @require_safe
 def show(request: PersonRequest) -> HttpResponse:
     period, problem = _period(request)
-    tables = {name: table(period) for name, table in insights.TABLES.items() if name != "agreement"}
+    tables = {name: table(period) for name, table in TABLES.items() if name != "agreement"}
     query = urlencode({"from": period.first, "to": period.last})
     context = {
         "period": period,
@@ -39,6 +41,7 @@ def show(request: PersonRequest) -> HttpResponse:
         "seed": agreement.SEED,
         "draws": agreement.DRAWS,
         "fewest": agreement.FEWEST,
+        **known.context(request.user),
     }
     return render_page(request, "amendments/insights_page.html", context, status=422 if problem else 200)
 
@@ -47,9 +50,9 @@ def show(request: PersonRequest) -> HttpResponse:
 def table(request: PersonRequest, table: str) -> HttpResponse:
     """One table as csv. It is a few hundred lines at most, so it is sent whole."""
     period, problem = _period(request)
-    if table not in insights.TABLES or problem:
+    if table not in TABLES or problem:
         raise Http404(problem or "There is no such table.")
-    found = insights.TABLES[table](period)
+    found = TABLES[table](period)
     lines = [line(label if kind != insights.HOURS else f"{label} (hours)" for label, kind in found.columns)]
     lines += [line(_written(cell) for cell in row) for row in found.rows]
     name = f"ratify-{table}-{period.first}-{period.last}.csv"

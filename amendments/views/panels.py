@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from amendments import policies, states
 from amendments.models import Amendment
+from amendments.scores import without_score
 from amendments.views.words import CHANGE_REASONS, DEFER_REASONS, REASONS
 from constitution.diffs import Segment, redline
 from constitution.errors import Refused
@@ -131,7 +132,7 @@ def _others(amendment: Amendment) -> list[dict[str, Any]]:
         return []
     standing = Amendment.objects.filter(Q(decided_at=None) | Q(state=states.ACCEPTED))
     rows = standing.filter(touches__overlap=amendment.touches).exclude(pk=amendment.pk).order_by("-pk")
-    return [{"pk": row.pk, "rationale": row.rationale} for row in rows[:NEIGHBOURS_OFFERED]]
+    return [{"pk": row.pk, "rationale": without_score(row.rationale)} for row in rows[:NEIGHBOURS_OFFERED]]
 
 
 def _assigning(amendment: Amendment, viewer: User, refusals: dict[str, str]) -> dict[str, Any]:

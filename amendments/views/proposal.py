@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from amendments import policies, previews, states
+from amendments import policies, previews, scores, states
 from amendments.context import moved_around
 from amendments.models import Amendment, Revision
 from amendments.operations import Merge, Operations, Split, apply, wording
@@ -18,11 +18,11 @@ from amendments.views.origin import evidence, producer
 from amendments.views.panels import Attempt, decision
 from amendments.views.previews import section
 from amendments.views.surroundings import beside, overlaps, precedents
-from amendments.views.words import STATE_LABELS, kind_label
-from amendments.visibility import Seen, consolidating_since, visible_reviews
+from amendments.views.words import KNOWN_CLOSED, STATE_LABELS, kind_label, known_words
+from amendments.visibility import Seen, consolidating_since, in_sight, visible_reviews
 from config.http import render_page
 from constitution.diffs import Change, changes, redline
-from constitution.models import Clause, Version, VersionClause
+from constitution.models import Clause, User, Version, VersionClause
 from constitution.people import PersonRequest
 from constitution.texts import ClauseText
 from constitution.views.history.parts import comparison
@@ -39,12 +39,13 @@ def detail(request: PersonRequest, pk: int) -> HttpResponse:
 def page(request: PersonRequest, pk: int, attempt: Attempt, *, said: Said | None = None) -> HttpResponse:
     """The proposal's page as it stands now, with what the person just tried to decide or to say."""
     amendment = load(pk)
-    view = Standing(amendment)
+    view = Standing(amendment, request.user)
     found = evidence(amendment)
     context = {
         "amendment": view.facts(),
         **found,
         "producer": producer(amendment),
+        "score": view.score(),
         "alternatives": view.alternatives(),
         "requirements": _requirements(amendment),
         **section(amendment, request.user),
@@ -55,26 +56,30 @@ def page(request: PersonRequest, pk: int, attempt: Attempt, *, said: Said | None
         "discussion": discussion(amendment, request.user, before=request.GET.get("before", ""), said=said),
         "outdated": view.outdated(),
         "decided": view.decided(),
+        "known": view.known(),
         **decision(request, amendment, view, attempt),
         **claim_context(amendment, request.user),
         "may_withdraw": amendment.author_id == request.user.pk and amendment.is_undecided,
-        **_neighbours(amendment),
+        **_neighbours(amendment, request.user),
     }
     status = said.status if said else attempt.status
     return render_page(request, TEMPLATE, context, partials=PARTIALS, status=status)
 
 
 def load(pk: int) -> Amendment:
-    people = ("author", "assignee", "decided_by")
+    people = ("author", "assignee", "decided_by", "known")
     rows = Amendment.objects.select_related("base", "cluster__merged_into", "producer", "version", *people)
     return get_object_or_404(rows, pk=pk)
 
 
 class Standing:
-    """An amendment beside the law: what it says, what it would say, and what the head says by now."""
+    """An amendment beside the law, for `viewer`: what it says, what it would say, and what the head says by now."""
 
-    def __init__(self, amendment: Amendment) -> None:
+    def __init__(self, amendment: Amendment, viewer: User) -> None:
         self.amendment = amendment
+        self.viewer = viewer
+        self.is_score_hidden = scores.is_hidden(amendment, viewer)
+        self.is_told = policies.is_told(amendment, viewer)
         self.revisions: list[Revision] = list(amendment.revisions.select_related("author").order_by("number"))
         self.law = amendment.base.texts()
         self.clause = next((clause for clause in self.law if clause.principle == amendment.principle_id), None)
@@ -106,8 +111,8 @@ class Standing:
             "kind_label": kind_label(amendment),
             "state": amendment.state,
             "state_label": STATE_LABELS[amendment.state],
-            "is_open": amendment.is_undecided,
-            "rationale": amendment.rationale,
+            "is_open": amendment.is_undecided and not self.is_told,
+            "rationale": scores.without_score(amendment.rationale) if self.is_score_hidden else amendment.rationale,
             "created_at": amendment.created_at,
             "base_number": amendment.base.number,
             "assignee": str(amendment.assignee or ""),
@@ -152,12 +157,24 @@ class Standing:
             {
                 "index": index,
                 "text": found["text"],
-                "score_words": found.get("score_words", ""),
+                "score_words": "" if self.is_score_hidden else found.get("score_words", ""),
                 "redline": redline(self.before, found["text"]),
                 "refusal": found.get("refusal", ""),
             }
             for index, found in enumerate(self.amendment.alternatives)
         ]
+
+    def score(self) -> dict[str, Any]:
+        """The model's own score of its draft, or that it is kept from the viewer for now."""
+        shown = "" if self.is_score_hidden else self.amendment.measured.get("score_words", "")
+        return {"is_hidden": self.is_score_hidden, "words": shown, "one_in": scores.ONE_IN}
+
+    def known(self) -> dict[str, str] | None:
+        """What to say of a known item: to who voted what is right, to the others nothing before it is closed."""
+        if self.is_told:
+            return known_words(self.amendment, self.viewer)
+        is_closed = self.amendment.is_known and not self.amendment.is_undecided
+        return {"sentence": "", "why": ""} if is_closed else None
 
     def outdated(self) -> dict[str, Any] | None:
         """What to say where the base is no longer the head; None where it is, or where it was accepted."""
@@ -186,7 +203,7 @@ class Standing:
         first_text = self.wording(self.revisions[0].content)
         was_edited = amendment.version_id and first_text != self.after
         return {
-            "label": STATE_LABELS[amendment.state],
+            "label": KNOWN_CLOSED if amendment.is_known else STATE_LABELS[amendment.state],
             "by": amendment.decided_by or "the system",
             "at": amendment.decided_at,
             "note": amendment.reason,
@@ -257,12 +274,15 @@ def _review(amendment: Amendment, seen: Seen) -> dict[str, Any]:
     }
 
 
-def _neighbours(amendment: Amendment) -> dict[str, str]:
-    return {"previous_url": neighbour_url(amendment, before=True), "next_url": neighbour_url(amendment, before=False)}
+def _neighbours(amendment: Amendment, viewer: User) -> dict[str, str]:
+    return {
+        "previous_url": neighbour_url(amendment, viewer, before=True),
+        "next_url": neighbour_url(amendment, viewer, before=False),
+    }
 
 
-def neighbour_url(amendment: Amendment, *, before: bool) -> str:
+def neighbour_url(amendment: Amendment, viewer: User, *, before: bool) -> str:
     """The address of the open proposal next to this one in queue order, none that was put off; empty without one."""
-    in_queue = Amendment.objects.undecided().exclude(deferred_until__gt=timezone.now())
+    in_queue = in_sight(Amendment.objects.undecided(), viewer).exclude(deferred_until__gt=timezone.now())
     found = in_queue.exclude(pk=amendment.pk).next_to(amendment, before=before)
     return found.get_absolute_url() if found else ""

@@ -10,7 +10,7 @@ from django.utils.functional import SimpleLazyObject
 
 from amendments import policies
 from amendments.models import Amendment, Review, Verdict
-from amendments.views.words import outcome_sentence
+from amendments.views.words import known_words, outcome_sentence
 from constitution.models import User
 
 VERBS = {
@@ -54,6 +54,11 @@ def settled(amendment: Amendment, person: User) -> dict[str, Any]:
     votes = list(amendment.reviews.filter(reviewer=person).select_related("amendment").order_by("at", "pk"))
     if amendment.is_undecided and (fresh := policies.in_the_air(votes)):
         return in_the_air(fresh[-1])
+    url = amendment.get_absolute_url()
+    if votes and policies.is_told(amendment, person):
+        told = known_words(amendment, person)
+        result = f"Proposal {amendment.pk} was a known item, planted to measure the desk. {told['sentence']}"
+        return {"pk": amendment.pk, "url": url, "result": f"{result} {told['why']}"}
     is_void = amendment.is_undecided and votes and all(vote.digest != amendment.digest for vote in votes)
     result = VOID.format(amendment.pk) if is_void else outcome_sentence(amendment)
-    return {"pk": amendment.pk, "url": amendment.get_absolute_url(), "result": result}
+    return {"pk": amendment.pk, "url": url, "result": result}

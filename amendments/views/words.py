@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from amendments import states
-from amendments.models import Amendment, EdgeCase, Signal
+from amendments.models import Amendment, EdgeCase, Signal, Verdict
+from constitution.models import User
 
 STATE_LABELS = {
     states.OPEN: "Open",
@@ -16,6 +17,7 @@ STATE_LABELS = {
     states.DUPLICATE: "Duplicate",
     states.OBSOLETE: "Closed: its clause changed",
 }
+KNOWN_CLOSED = "Closed: a known item"
 REASONS = (
     ("wrong", "The change would be wrong"),
     ("unclear", "The wording is unclear or broken"),
@@ -36,6 +38,11 @@ DEFER_REASONS = (
 )
 
 
+SAID = {
+    Verdict.APPROVE: "accepted it",
+    Verdict.REJECT: "rejected it",
+    Verdict.CHANGES: "asked for changes",
+}
 KINDS = {
     "add": "adds a clause",
     "revise": "rewords the clause",
@@ -70,6 +77,19 @@ def score_words(case: EdgeCase) -> str:
     if case.signal == Signal.CONFLICT:
         return f"Two clauses lead to different answers; both sides are at least {share} decided."
     return f"The signal is {share} strong."
+
+
+def known_words(amendment: Amendment, person: User) -> dict[str, str]:
+    """What a person is told of a known item once their vote on it counts: what is right, what they said, and why."""
+    right = Verdict(amendment.known_verdict)
+    vote = amendment.reviews.filter(reviewer=person, digest=amendment.known.digest).first()
+    if vote is None:
+        said = "You cast no vote on it as it was planted, so it does not count for you."
+    elif vote.verdict == right:
+        said = "So did you."
+    else:
+        said = f"You {SAID[Verdict(vote.verdict)]}."
+    return {"sentence": f"Right is to {right.value} it. {said}", "why": amendment.known.reason}
 
 
 def in_words(reasons: Sequence[tuple[str, str]], reason: str, note: str) -> str:

@@ -226,10 +226,10 @@ def test_page_asks_as_many_queries_for_many(
 ) -> None:
     _fill(3, file_proposal, reviewer, other_reviewer)
     desk.get(URL)
-    with django_assert_num_queries(16):
+    with django_assert_num_queries(18):
         desk.get(URL)
     _fill(27, file_proposal, reviewer, other_reviewer)
-    with django_assert_num_queries(16):
+    with django_assert_num_queries(18):
         page = desk.get(URL)
     assert "Alpha is" in page.content.decode()
 

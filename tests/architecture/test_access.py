@@ -119,6 +119,7 @@ ACCESS = {
     "amendments:propose": Access(kwargs=("principle",)),
     "amendments:insights": READ,
     "amendments:insights-table": Access(kwargs=("table",)),
+    "amendments:known-items-plant": Access(roles=(Role.OVERSEER,), method="post", accepted=(302,), data={"most": "1"}),
     "amendments:producers": READ,
     "amendments:producer-detail": Access(kwargs=("producer",)),
     "amendments:producer-quota": RESTRAIN,
