@@ -202,7 +202,13 @@ def _read(lm: LanguageModel, judge: ProbeJudge, requests: Mapping[str, str], see
     room = lm.context_length - MOST_TOKENS
     prompts = [prompt for prompt in requests if tokens(lm, prompt) <= room]
     answers = generate(
-        lm, prompts, max_new_tokens=MOST_TOKENS, seed=seed, stop=STOP, repetition_penalty=REPETITION_PENALTY
+        lm,
+        prompts,
+        max_new_tokens=MOST_TOKENS,
+        seed=seed,
+        batch_size=max(1, len(prompts)),  # in one go: each text with its examples is computed once
+        stop=STOP,
+        repetition_penalty=REPETITION_PENALTY,
     )
     verdicts = judge.judge([(requests[prompt], answer) for prompt, answer in zip(prompts, answers, strict=True)])
     margins = refusal_margin(lm, prompts) if prompts else []
