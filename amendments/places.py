@@ -16,12 +16,8 @@ MOST_LOOKED_AT = 300
 
 def meant(value: str) -> list[str]:
     """The places that `value` names: `region:EU`, or only `EU`, or a name or code of it. Empty for one unknown."""
-    dimension, colon, word = value.partition(":")
-    words = (
-        [(name, word) for name in DIMENSIONS if name == dimension] if colon else [(name, value) for name in DIMENSIONS]
-    )
     meanings = vocabulary().meanings
-    return [f"{name}:{found}" for name, each in words for found in meanings.get(name, {}).get(fold(each), ())]
+    return [f"{name}:{found}" for name, word in _asked(value) for found in meanings.get(name, {}).get(fold(word), ())]
 
 
 def check_known(value: str) -> None:
@@ -36,8 +32,7 @@ def close_to(value: str) -> list[tuple[str, str]]:
     if colon and dimension not in DIMENSIONS:
         renamed = [f"{name}:{word}" for name in near(dimension, word)]
         return _named([place for each in renamed for place in meant(each)] or [place for place, _ in close_to(word)])
-    asked = [name for name in DIMENSIONS if name == dimension or not colon]
-    found = [[f"{name}:{close}" for close in near(name, word if colon else value)] for name in asked]
+    found = [[f"{name}:{close}" for close in near(name, word)] for name, word in _asked(value)]
     ranked = [place for places in zip_longest(*found) for place in places if place]
     return _named(ranked[:MOST_NEAR])
 
@@ -55,6 +50,12 @@ def offered() -> list[tuple[str, str]]:
     open_ones = Amendment.objects.undecided().in_queue_order().values_list("scopes", flat=True)
     places |= {place for found in open_ones[:MOST_LOOKED_AT] for place in found}
     return _named(sorted(places))
+
+
+def _asked(value: str) -> list[tuple[Dimension, str]]:
+    """The dimensions in which `value` is looked for, each with the word; none for a dimension that does not exist."""
+    dimension, colon, word = value.partition(":")
+    return [(name, word if colon else value) for name in DIMENSIONS if name == dimension or not colon]
 
 
 def _named(places: Iterable[str]) -> list[tuple[str, str]]:

@@ -82,10 +82,21 @@ def test_what_is_being_written_outlasts_the_lease(page: Page) -> None:
     asked.value.accept()
 
 
-def test_keys_that_are_off_do_nothing(page: Page) -> None:
+def set_keys(page: Page, *, are_on: bool) -> None:
     page.goto("/settings/")
-    page.get_by_label("Decide with single keys").uncheck()
+    page.get_by_label("Decide with single keys").set_checked(are_on)
     page.get_by_role("button", name="Save").first.click()
+
+
+@pytest.fixture
+def keyless_page(page: Page) -> Iterator[Page]:
+    set_keys(page, are_on=False)
+    yield page
+    set_keys(page, are_on=True)
+
+
+def test_keys_that_are_off_do_nothing(keyless_page: Page) -> None:
+    page = keyless_page
     page.goto("/")
     page.keyboard.press("n")
     page.keyboard.press("?")
