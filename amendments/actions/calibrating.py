@@ -57,8 +57,7 @@ def plant(*, items: Iterable[KnownText], by: Actor, most: int | None = None, is_
         raise Refused("There is no constitution yet that anything could be proposed on.")
     all_items = list(items)
     known = set(KnownItem.objects.filter(name__in=[item.name for item in all_items]).values_list("name", flat=True))
-    fresh = [item for item in all_items if item.name not in known]
-    random.SystemRandom().shuffle(fresh)
+    fresh = _drawn([item for item in all_items if item.name not in known])
     filed: list[Amendment] = []
     kept: list[tuple[str, str]] = []
     for item in fresh:
@@ -113,6 +112,17 @@ def _over(rows: AmendmentQuerySet) -> AmendmentQuerySet:
     is_enough = Q(settled__gte=max(1, min(VOTERS, reviewers)))
     is_old = Q(known__planted_at__lte=now - OPEN_FOR)
     return counted.filter(is_enough | is_old | ~Q(digest=F("known__digest")), fresh=0)
+
+
+def _drawn(items: Sequence[KnownText]) -> list[KnownText]:
+    """In random order; last those on principles with an open proposal, on which models would not propose either."""
+    taken = set(Amendment.objects.undecided().values_list("principle_id", flat=True))
+    first: list[KnownText] = []
+    last: list[KnownText] = []
+    for item in random.SystemRandom().sample(items, len(items)):
+        (last if item.principle in taken else first).append(item)
+        taken.add(item.principle)
+    return [*first, *last]
 
 
 def _plant(item: KnownText, head: Version, *, by: Actor, is_bare_too: bool) -> Amendment:

@@ -151,6 +151,14 @@ def test_each_item_is_planted_once_and_no_more_than_asked() -> None:
     assert not actions.plant(items=items, by="a test").amendments
 
 
+def test_principles_with_an_open_proposal_come_last(file_proposal: Propose) -> None:
+    file_proposal("G-01")
+    items = [known_text(f"g{n}") for n in range(3)] + [known_text(f"t{n}", "T-03") for n in range(3)]
+    planted = actions.plant(items=items, by="a test", most=2, is_bare_too=True)
+    assert planted.amendments[0].principle_id == "T-03"
+    assert actions.plant(items=[known_text("h", "H-02"), *items], by="a test", most=1).amendments[0].known.name == "h"
+
+
 @pytest.mark.usefixtures("constitution")
 def test_overseers_plant_and_nobody_else(overseer: User, reviewer: User, operator: User) -> None:
     assert plant(by=overseer).known.planted_by == overseer
