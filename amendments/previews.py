@@ -79,6 +79,7 @@ def check_can_ask(amendment: Amendment, by: User | None) -> None:
     """Raise the typed refusal where nobody measures it now; `by` is None where the coordinator asks."""
     if by is not None:
         policies.check_is_reviewer(by)
+        policies.check_is_not_told(amendment, by)
     if not amendment.is_undecided:
         raise AlreadyDecided(amendment)
     if amendment.state == states.NEEDS_REBASE:

@@ -114,7 +114,7 @@ def _cases(amendment: Amendment) -> tuple[list[Scenario], list[Scenario]]:
     rows = amendment.cluster.present.edge_cases.counted().select_related("scenario").order_by("-score", "pk")
     cases = list(rows[:MOST_COMPARED])
     seen = amendment.measured.get("seen")
-    if seen is None and getattr(amendment, "is_known", False):
+    if seen is None and amendment.is_known:
         # A known item looks like any other proposal of a model, of which some cases were kept back.
         seen = [case.scenario_id for case in reading.keep_back(cases)[0]]
     scenarios = list(dict.fromkeys(case.scenario for case in cases))
