@@ -10,21 +10,22 @@ from constitution.models import Role, Tier, User
 
 
 @transaction.atomic
-def set_rule(*, tier: Tier, reviewers: int, by: User) -> AcceptanceRule:
-    """Ask for `reviewers` approvals on changes to `tier`. What else the tier asks for stays as it is."""
+def set_rule(*, tier: Tier, reviewers: int, by: User, needs_preview: bool | None = None) -> AcceptanceRule:
+    """Ask for `reviewers` approvals on changes to `tier`, and for a finished impact preview or none.
+
+    What is not said stays as it is. A universal clause always asks for one.
+    """
     if not by.has_role(Role.OPERATOR):
         raise NotAllowed("Only operators change what it takes to accept.")
     if reviewers < 1:
         raise Refused("Somebody has to decide: ask for at least one reviewer.")
+    if tier == Tier.UNIVERSAL and needs_preview is False:
+        raise Refused("What a change to a universal clause does is always measured before it is accepted.")
+    asked: dict[str, int | bool] = {"reviewers": reviewers}
+    if needs_preview is not None:
+        asked["needs_preview"] = needs_preview
     default = DEFAULTS[tier]
-    rule, _ = AcceptanceRule.objects.update_or_create(
-        tier=tier,
-        defaults={"reviewers": reviewers},
-        create_defaults={
-            "reviewers": reviewers,
-            "needs_preview": default.needs_preview,
-            "needs_board": default.needs_board,
-        },
-    )
-    ledger.append(action="acceptance rule set", by=by, subject=f"tier:{tier}", detail={"reviewers": reviewers})
+    usual = {"needs_preview": default.needs_preview, "needs_board": default.needs_board}
+    rule, _ = AcceptanceRule.objects.update_or_create(tier=tier, defaults=asked, create_defaults=usual | asked)
+    ledger.append(action="acceptance rule set", by=by, subject=f"tier:{tier}", detail=asked)
     return rule

@@ -1,4 +1,4 @@
-from argparse import ArgumentParser
+from argparse import ArgumentParser, BooleanOptionalAction
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -9,18 +9,23 @@ from constitution.models import Tier, User
 
 
 class Command(BaseCommand):
-    help = "Say how many reviewers must approve a change to a tier (2 contextual, 3 style, 1 universal)."
+    help = "Say what it takes to accept a change to a tier (2 contextual, 3 style, 1 universal)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("tier", type=int, choices=Tier.values)
         parser.add_argument("--reviewers", type=int, required=True)
+        parser.add_argument(
+            "--preview", action=BooleanOptionalAction, help="whether its effect has to be measured; left out: as before"
+        )
         parser.add_argument("--by", required=True, metavar="USERNAME", help="the operator who says so")
 
-    def handle(self, *, tier: int, reviewers: int, by: str, **options: Any) -> None:
+    def handle(self, *, tier: int, reviewers: int, preview: bool | None, by: str, **options: Any) -> None:
         try:
-            rule = set_rule(tier=Tier(tier), reviewers=reviewers, by=User.objects.get(username=by))
+            operator = User.objects.get(username=by)
+            rule = set_rule(tier=Tier(tier), reviewers=reviewers, needs_preview=preview, by=operator)
         except User.DoesNotExist as error:
             raise CommandError(f"There is no account named {by}.") from error
         except Refused as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"Changes to tier {rule.tier} need {rule.reviewers} approving.")
+        measured = " and a finished impact preview" if rule.needs_preview else ""
+        self.stdout.write(f"Changes to tier {rule.tier} need {rule.reviewers} approving{measured}.")
