@@ -113,7 +113,9 @@ def settle(amendment: Amendment) -> Amendment:
         row = found or Amendment.objects.get(pk=row.pk)
     with transaction.atomic():
         if Amendment.objects.filter(pk=row.pk, votes_due_at__lte=timezone.now()).update(votes_due_at=None):
-            notices.unveil(Amendment.objects.get(pk=row.pk))  # all reviews may be in, whatever they come to
+            row = Amendment.objects.get(pk=row.pk)
+            notices.unveil(row)  # all reviews may be in, whatever they come to
+            _tell_readers(row)
     return row
 
 
