@@ -86,6 +86,7 @@ def set_keys(page: Page, *, are_on: bool) -> None:
     page.goto("/settings/")
     page.get_by_label("Decide with single keys").set_checked(are_on)
     page.get_by_role("button", name="Save").first.click()
+    expect(page.locator(".flashes")).to_contain_text("Saved.")  # or the page would be closed while it is on its way
 
 
 @pytest.fixture
