@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
@@ -19,6 +20,10 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 NARROW = {"width": 360, "height": 740}
+# When no colour is on its way any more.
+ARRIVED = """Promise.allSettled(
+    document.getAnimations().filter(each => each instanceof CSSTransition).map(each => each.finished)
+)"""
 # A refusal is an answer: the browser reports its status in the console, and the page explains it.
 REFUSALS = re.compile(r"status of (403|404|409|422)")
 
@@ -54,9 +59,13 @@ def watch(page: Page) -> list[str]:
 
 
 def check_accessible(page: Page) -> None:
-    """No violation of the rules that axe knows."""
-    found = Axe().run(page)
-    assert found.violations_count == 0, f"{page.url}\n{found.generate_report()}"
+    """No violation of the rules that axe knows, in dark and in light."""
+    schemes: tuple[Literal["dark", "light"], ...] = ("dark", "light")
+    for scheme in schemes:
+        page.emulate_media(color_scheme=scheme)
+        page.evaluate(ARRIVED)
+        found = Axe().run(page)
+        assert found.violations_count == 0, f"{page.url} in {scheme}\n{found.generate_report()}"
 
 
 def check_fits(page: Page) -> None:

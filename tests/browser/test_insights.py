@@ -53,9 +53,7 @@ def test_producer_is_put_in_quarantine_without_javascript(plain_page: Page, syst
     expect(plain_page.get_by_text("Now 7, of which")).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_insights_are_accessible_and_fit(page: Page, producer: int, scheme: str) -> None:
-    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+def test_insights_are_accessible_and_fit(page: Page, producer: int) -> None:
     page.goto("/insights/")
     page.get_by_text("The same as a table").first.click()
     expect(page.get_by_role("region", name="Throughput, the table")).to_be_visible()

@@ -63,10 +63,8 @@ def test_overseer_promotes_and_rolls_back(page: Page, models: list[int]) -> None
     expect(page.get_by_text("which undoes the promotion of")).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["/models/", "/models/{0}/", "/models/{1}/"])
-def test_models_are_accessible_and_fit(page: Page, models: list[int], path: str, scheme: str) -> None:
-    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+def test_models_are_accessible_and_fit(page: Page, models: list[int], path: str) -> None:
     page.goto(path.format(*models))
     desk.check_accessible(page)
     desk.check_fits(page)
