@@ -16,7 +16,7 @@ def test_page_is_accessible_and_fits(page: Page, path: str) -> None:
     assert answer.status == 200
     for fold in page.locator("main details > summary").all():
         fold.click()
-    desk.check_accessible(page)
+    desk.check_accessible_dark_and_light(page)
     desk.check_fits(page)
 
 

@@ -58,7 +58,7 @@ def test_history_page_is_accessible_and_fits(page: Page, path: str) -> None:
     answer = page.goto(path)
     assert answer is not None
     assert answer.status == (422 if "as-of" in path else 200)
-    desk.check_accessible(page)
+    desk.check_accessible_dark_and_light(page)
     desk.check_fits(page)
 
 

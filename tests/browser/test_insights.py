@@ -57,7 +57,7 @@ def test_insights_are_accessible_and_fit(page: Page, producer: int) -> None:
     page.goto("/insights/")
     page.get_by_text("The same as a table").first.click()
     expect(page.get_by_role("region", name="Throughput, the table")).to_be_visible()
-    desk.check_accessible(page)
+    desk.check_accessible_dark_and_light(page)
     desk.check_fits(page)
     page.get_by_role("link", name="90 days").press("Enter")
     expect(page.locator(".tabs [aria-current]")).to_have_text("90 days")

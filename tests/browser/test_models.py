@@ -66,7 +66,7 @@ def test_overseer_promotes_and_rolls_back(page: Page, models: list[int]) -> None
 @pytest.mark.parametrize("path", ["/models/", "/models/{0}/", "/models/{1}/"])
 def test_models_are_accessible_and_fit(page: Page, models: list[int], path: str) -> None:
     page.goto(path.format(*models))
-    desk.check_accessible(page)
+    desk.check_accessible_dark_and_light(page)
     desk.check_fits(page)
 
 

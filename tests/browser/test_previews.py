@@ -29,7 +29,7 @@ def test_effect_is_measured_while_one_looks_and_can_be_read_without_javascript(p
     expect(section).to_contain_text(re.compile("Not distinguishable from rewording|More than rewording"))
     section.get_by_text("The same as a table").click()
     expect(section.get_by_role("table")).to_contain_text("Drawn at random")
-    desk.check_accessible(page)
+    desk.check_accessible_dark_and_light(page)
     desk.check_fits(page)
 
     plain_page.goto(page.url)

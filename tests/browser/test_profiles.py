@@ -55,7 +55,7 @@ def test_page_is_accessible_and_fits(page: Page, path: str) -> None:
     answer = page.goto(path)
     assert answer is not None
     assert answer.status == 200
-    desk.check_accessible(page)
+    desk.check_accessible_dark_and_light(page)
     desk.check_fits(page)
 
 
