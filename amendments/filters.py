@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from django.contrib.postgres.search import SearchQuery
 from django.db.models import Exists, IntegerField, OuterRef, Q, QuerySet, Subquery
-from django.forms import NumberInput, Select, TextInput
+from django.forms import Form, NumberInput, Select, TextInput
 from django.utils import timezone
 from django_filters import CharFilter, ChoiceFilter, FilterSet, NumberFilter
 
@@ -130,11 +132,20 @@ class QueueFilter(FilterSet):  # type: ignore[misc]
 
     places_on_offer: Sequence[tuple[str, str]] = ()
 
-    def __init__(self, data: Mapping[str, Any], *, rows: AmendmentQuerySet, viewer: User) -> None:
+    def __init__(self, data: Mapping[str, Any], *, viewer: User, beside: "QueueFilter | None" = None) -> None:
         self.viewer = viewer
         asked = {name: data.get(name, "").replace("\x00", "") for name in self.base_filters}
-        super().__init__(asked, in_sight(rows, viewer))
+        super().__init__(asked, beside.queryset if beside else in_sight(Amendment.objects.all(), viewer))
         self.form.is_valid()
+
+    def beside(self, query: str) -> AmendmentQuerySet:
+        """What the same viewer gets by the query part of another address."""
+        rows: AmendmentQuerySet = QueueFilter(dict(parse_qsl(query)), viewer=self.viewer, beside=self).qs
+        return rows
+
+    def get_form_class(self) -> type[Form]:
+        """One for all: a page has a form for each view whose size it shows, and making the class is half the work."""
+        return _form_class()
 
     @property
     def values(self) -> dict[str, str]:
@@ -251,6 +262,12 @@ class QueueFilter(FilterSet):  # type: ignore[misc]
         known = dict(getattr(field.widget, "choices", ()))
         typed = {str(key): label for key, label in known.items()}
         return f"{field.label}: {typed.get(value, value)}"
+
+
+@cache
+def _form_class() -> type[Form]:
+    fields = {name: each.field for name, each in deepcopy(QueueFilter.base_filters).items()}
+    return type("QueueForm", (Form,), fields)
 
 
 _PROPOSERS = [Role.REVIEWER.value, Role.BOARD.value, Role.RESEARCHER.value]

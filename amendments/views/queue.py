@@ -61,7 +61,7 @@ def queue(request: PersonRequest) -> HttpResponse:
 def filters_of(request: PersonRequest) -> QueueFilter:
     """What the address asks for; of a form that was sent, its field `filters`."""
     asked = dict(parse_qsl(request.POST.get("filters", ""))) if request.method == "POST" else request.GET.dict()
-    return QueueFilter(asked, rows=Amendment.objects.all(), viewer=request.user)
+    return QueueFilter(asked, viewer=request.user)
 
 
 def displayed(rows: AmendmentQuerySet) -> AmendmentQuerySet:
@@ -83,8 +83,8 @@ def _narrowed(request: PersonRequest, filters: QueueFilter, *, is_empty: bool) -
     """The filters, the views and their counts."""
     filters.offer()
     views = list(request.user.saved_views.all())
-    counts = _counts(filters, views, request.user)
-    matching = counts["matching"]
+    counts = _counts(filters, views)
+    matching = counts[filters.query]
     current = next((view for view in views if view.query == filters.query), None)
     return {
         "filters": filters,
@@ -97,20 +97,15 @@ def _narrowed(request: PersonRequest, filters: QueueFilter, *, is_empty: bool) -
         "matching_words": counted(matching, MOST_COUNTED),
         "may_review": request.user.has_role(Role.REVIEWER),
         "most_at_once": MOST,
-        "drops": _drops(filters, request.user) if is_empty else [],
+        "drops": _drops(filters) if is_empty else [],
     }
 
 
-def _counts(filters: QueueFilter, views: Sequence[SavedView], viewer: User) -> dict[str, int]:
-    """How many match, and how many each view has, in one statement however many views there are."""
-    asked = {f"view {query}": query for query in (*(query for _, query in BUILT_IN), *(view.query for view in views))}
-    rows = {name: (_rows_of(query, viewer), MOST_ON_A_TAB) for name, query in asked.items()}
-    return bounded_counts({"matching": (filters.qs, MOST_COUNTED), **rows}, viewer=viewer)
-
-
-def _rows_of(query: str, viewer: User) -> AmendmentQuerySet:
-    rows: AmendmentQuerySet = QueueFilter(dict(parse_qsl(query)), rows=Amendment.objects.all(), viewer=viewer).qs
-    return rows
+def _counts(filters: QueueFilter, views: Sequence[SavedView]) -> dict[str, int]:
+    """How many match, and how many each other view has, in one statement however many views there are."""
+    asked = {query for _, query in BUILT_IN} | {view.query for view in views}
+    others = {query: (filters.beside(query), MOST_ON_A_TAB) for query in asked - {filters.query}}
+    return bounded_counts({filters.query: (filters.qs, MOST_COUNTED), **others}, viewer=filters.viewer)
 
 
 def _tabs(filters: QueueFilter, views: Sequence[SavedView], counts: dict[str, int]) -> list[dict[str, Any]]:
@@ -120,7 +115,7 @@ def _tabs(filters: QueueFilter, views: Sequence[SavedView], counts: dict[str, in
             "label": label,
             "url": f"?{query}",
             "is_here": query == filters.query,
-            "count": _on_a_tab(counts[f"view {query}"]),
+            "count": _on_a_tab(counts[query]),
         }
         for label, query in everything
     ]
@@ -130,11 +125,11 @@ def _on_a_tab(count: int) -> str:
     return f"{MOST_ON_A_TAB}+" if count > MOST_ON_A_TAB else str(count)
 
 
-def _drops(filters: QueueFilter, viewer: User) -> list[dict[str, str]]:
+def _drops(filters: QueueFilter) -> list[dict[str, str]]:
     """Which filters to drop where nothing matches: those without which something does."""
     chips = {chip.label: chip for chip in filters.chips()}
-    rows = {label: (_rows_of(chip.without, viewer), MOST_ON_A_TAB) for label, chip in chips.items()}
-    counts = bounded_counts(rows, viewer=viewer)
+    rows = {label: (filters.beside(chip.without), MOST_ON_A_TAB) for label, chip in chips.items()}
+    counts = bounded_counts(rows, viewer=filters.viewer)
     return [
         {"label": label, "url": f"?{chips[label].without}", "count": _on_a_tab(count)}
         for label, count in counts.items()
