@@ -34,14 +34,14 @@ def response_features(
     with inference(lm):
         for start in range(0, len(order), batch_size):
             indices = order[start : start + batch_size]
-            hidden = _hidden(lm, [prompts[i] + responses[i] for i in indices])
+            hidden = hidden_states(lm, [prompts[i] + responses[i] for i in indices])
             for i, states in zip(indices, hidden, strict=True):
                 response = states[-len(responses[i]) :].float()
                 features[i] = torch.cat([response[:OPENING_TOKENS].mean(0), response.mean(0)]).cpu().numpy()
     return features
 
 
-def _hidden(lm: LanguageModel, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+def hidden_states(lm: LanguageModel, rows: Sequence[Sequence[int]]) -> torch.Tensor:
     """Hidden states [rows, longest, size] of the probed layer, rows padded on the left."""
     width = max(len(row) for row in rows)
     ids = torch.tensor([[0] * (width - len(row)) + list(row) for row in rows], device=lm.device)

@@ -5,6 +5,7 @@ and values are shared by the rest of each row, and rows of all groups then meet 
 are counted per row, so a row's result does not depend on its batch beyond floating-point rounding.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -98,6 +99,44 @@ class ReservedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unty
         self.values = self.value_buffer[:, :, : self.used]
 
 
+class Heads:
+    """Beginnings of rows that come back batch after batch, as a clause with its examples does: the keys and values of
+    each are computed once. At most `most` are held, those used last.
+    """
+
+    def __init__(self, lm: LanguageModel, texts: Sequence[str], *, most: int = 16) -> None:
+        """`texts` must each end where a token ends, whatever follows; a row that does not begin so has no head."""
+        found = {tuple(lm.tokenizer(text, add_special_tokens=False).input_ids) for text in texts}
+        self._ids = sorted(found, key=len, reverse=True)
+        self._lm, self._most = lm, most
+        self._held: OrderedDict[tuple[int, ...], DynamicCache] = OrderedDict()
+
+    def of(self, row: Sequence[int]) -> int:
+        """How many tokens of a row are a head, with at least one token after it; 0 where none is."""
+        return next((len(ids) for ids in self._ids if len(ids) < len(row) and tuple(row[: len(ids)]) == ids), 0)
+
+    def groups(self, rows: Sequence[Sequence[int]]) -> list[Group]:
+        """Rows with the same head together; the others as `share_prefixes` has them."""
+        found: dict[tuple[int, ...], list[int]] = {}
+        for index, row in enumerate(rows):
+            found.setdefault(tuple(row[: self.of(row)]), []).append(index)
+        bare = found.pop((), [])
+        rest = [Group(tuple(bare[i] for i in g.rows), g.prefix) for g in share_prefixes([rows[i] for i in bare])]
+        return [*(Group(tuple(indices), len(head)) for head, indices in found.items()), *rest]
+
+    def layers(self, prefix: Sequence[int]) -> DynamicCache | None:
+        """The cache of a head for one row, to be read and not changed; None where `prefix` is no head."""
+        key = tuple(prefix)
+        if key not in self._held:
+            if key not in self._ids:
+                return None
+            self._held[key] = _computed(self._lm, key)
+            if len(self._held) > self._most:
+                self._held.popitem(last=False)
+        self._held.move_to_end(key)
+        return self._held[key]
+
+
 @contextmanager
 def inference(lm: LanguageModel) -> Iterator[None]:
     """Evaluation mode without gradients; a model under training goes back to training afterwards."""
@@ -134,17 +173,18 @@ def share_prefixes(rows: Sequence[Sequence[int]], limits: Sequence[int] | None =
     return sorted(groups, key=lambda group: -max(len(rows[i]) for i in group.rows))
 
 
-def batches(rows: Sequence[Sequence[int]], batch_size: int) -> Iterator[list[int]]:
+def batches(rows: Sequence[Sequence[int]], batch_size: int, heads: Heads | None = None) -> Iterator[list[int]]:
     """Row indices in batches: rows that share a prefix together, then by length, longest first."""
-    order = [i for group in share_prefixes(rows) for i in sorted(group.rows, key=lambda i: -len(rows[i]))]
+    groups = heads.groups(rows) if heads else share_prefixes(rows)
+    order = [i for group in groups for i in sorted(group.rows, key=lambda i: -len(rows[i]))]
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]
 
 
-def prefill(lm: LanguageModel, rows: Sequence[Sequence[int]], *, reserve: int) -> Prefilled:
+def prefill(lm: LanguageModel, rows: Sequence[Sequence[int]], *, reserve: int, heads: Heads | None = None) -> Prefilled:
     """Run non-empty rows through the model, leaving room for `reserve` further tokens each."""
-    groups = _join_lonely(share_prefixes(rows))
-    passes = [(group, *run_group(lm, [rows[i] for i in group.rows], group.prefix)) for group in groups]
+    groups = _join_lonely(heads.groups(rows) if heads else share_prefixes(rows))
+    passes = [(group, *run_group(lm, [rows[i] for i in group.rows], group.prefix, heads=heads)) for group in groups]
     length = max(mask.shape[1] for _, _, _, mask in passes)
     cache = Cache(layers=[])
     order = torch.tensor([i for group in groups for i in group.rows], device=lm.device).argsort()
@@ -173,7 +213,13 @@ def step(lm: LanguageModel, state: Prefilled, tokens: Tensor) -> None:
 
 
 def run_group(
-    lm: LanguageModel, rows: Sequence[Sequence[int]], prefix: int, *, keep: int = 1, tree: Tree | None = None
+    lm: LanguageModel,
+    rows: Sequence[Sequence[int]],
+    prefix: int,
+    *,
+    keep: int = 1,
+    tree: Tree | None = None,
+    heads: Heads | None = None,
 ) -> tuple[Tensor, DynamicCache, Tensor]:
     """Logits of the last `keep` positions [rows, keep, vocabulary], the cache, and the mask [rows, length].
 
@@ -191,7 +237,7 @@ def run_group(
         seen = tree.ancestors().to(lm.device)
         attention = _tree_attention(mask, width, seen)
         positions[:, -len(nodes) :] = positions[:, -len(nodes) - 1, None] + seen.sum(1)
-    cache = _prefix_cache(lm, rows[0][:prefix], len(rows))
+    cache = _prefix_cache(lm, rows[0][:prefix], len(rows), heads)
     output = lm.model(
         input_ids=ids,
         attention_mask=attention,
@@ -203,15 +249,24 @@ def run_group(
     return output.logits, cache, mask
 
 
-def _prefix_cache(lm: LanguageModel, prefix: Sequence[int], rows: int) -> DynamicCache:
+def _prefix_cache(lm: LanguageModel, prefix: Sequence[int], rows: int, heads: Heads | None) -> DynamicCache:
     """The keys and values of a prefix as if `rows` rows had it, computed once."""
+    if not prefix:
+        return DynamicCache(config=lm.model.config)
+    held = heads.layers(prefix) if heads else None
+    one = held or _computed(lm, prefix)
     cache = DynamicCache(config=lm.model.config)
-    if prefix:
-        ids = torch.tensor([list(prefix)], device=lm.device)
-        lm.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        for layer in cache.layers:
-            layer.keys = layer.keys.expand(rows, -1, -1, -1)
-            layer.values = layer.values.expand(rows, -1, -1, -1)
+    for layer, found in zip(cache.layers, one.layers, strict=True):
+        layer.lazy_initialization(found.keys, found.values)
+        # Whoever goes on with it joins new tokens to a copy: what is held stays as it is.
+        layer.keys, layer.values = found.keys.expand(rows, -1, -1, -1), found.values.expand(rows, -1, -1, -1)
+    return cache
+
+
+def _computed(lm: LanguageModel, prefix: Sequence[int]) -> DynamicCache:
+    cache = DynamicCache(config=lm.model.config)
+    ids = torch.tensor([list(prefix)], device=lm.device)
+    lm.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
     return cache
 
 

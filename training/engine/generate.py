@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from training.engine.clauses import without_special_tokens
-from training.engine.forward import Prefilled, batches, inference, prefill, step
+from training.engine.forward import Heads, Prefilled, batches, inference, prefill, step
 from training.engine.model import LanguageModel, ModelError
 
 Progress = Callable[[int, int], None]
@@ -22,6 +22,7 @@ def generate(
     batch_size: int = 32,
     stop: Sequence[str] = (),
     repetition_penalty: float = 1.0,
+    heads: Heads | None = None,
     on_progress: Progress | None = None,
 ) -> list[str]:
     """One response per prompt, in the prompts' order, without special tokens or surrounding white space.
@@ -29,7 +30,8 @@ def generate(
     A response ends at an end token, before the first `stop` string, or after `max_new_tokens`. Temperature 0 is
     greedy. Sampling draws each response from a stream of its own, seeded by (`seed`, place in `prompts`): batch
     size and neighbours do not change it. A repetition penalty above 1 makes tokens that the response already has less
-    likely; those of the prompt are not touched. `on_progress(done, total)` is called after every batch.
+    likely; those of the prompt are not touched. `heads` are beginnings that further calls will have too.
+    `on_progress(done, total)` is called after every batch.
     """
     if max_new_tokens < 1 or batch_size < 1 or temperature < 0:
         raise ValueError("max_new_tokens and batch_size must be at least 1, temperature at least 0")
@@ -37,9 +39,9 @@ def generate(
     responses = [""] * len(rows)
     done = 0
     with inference(lm):
-        for indices in batches(rows, batch_size):
+        for indices in batches(rows, batch_size, heads):
             choose = _chooser(temperature, [(seed, index) for index in indices])
-            state = prefill(lm, [rows[i] for i in indices], reserve=max_new_tokens)
+            state = prefill(lm, [rows[i] for i in indices], reserve=max_new_tokens, heads=heads)
             texts = _continue(lm, state, choose, max_new_tokens, tuple(stop), repetition_penalty)
             for index, text in zip(indices, texts, strict=True):
                 responses[index] = text

@@ -86,6 +86,11 @@ def follow(clause: Clause, request: str) -> str:
     return FOLLOW.text.format(text=clean(clause.text), examples=shown, request=clean(request))
 
 
+def follow_head(clause: Clause) -> str:
+    """What all prompts of `follow` under a clause begin with."""
+    return follow(clause, "").removesuffix("\nResponse:").rstrip()
+
+
 def critique(clause: Clause, request: str, response: str) -> str:
     """Asks whether a response follows the clause; worked examples alternate right and wrong responses."""
     shown = ""

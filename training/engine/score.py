@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.engine.forward import Tree, inference, run_group, share_prefixes
+from training.engine.forward import Heads, Tree, inference, run_group, share_prefixes
 from training.engine.model import LanguageModel
 
 OPENINGS_VERSION = "openings-1"
@@ -70,21 +70,26 @@ def continuation_logprobs(lm: LanguageModel, pairs: Sequence[tuple[str, str]]) -
     return [score for score in scores if score is not None]
 
 
-def refusal_margin(lm: LanguageModel, prompts: Sequence[str]) -> list[float]:
+def refusal_margin(lm: LanguageModel, prompts: Sequence[str], *, heads: Heads | None = None) -> list[float]:
     """For each ready-made prompt, how much more likely a refusal's opening is than an answer's, in nats:
     logsumexp log P(refusal openings) - logsumexp log P(compliance openings). Positive leans to refusing.
     """
-    totals = opening_logprobs(lm, prompts, REFUSAL_OPENINGS + COMPLIANCE_OPENINGS)
+    totals = opening_logprobs(lm, prompts, REFUSAL_OPENINGS + COMPLIANCE_OPENINGS, heads=heads)
     split = len(REFUSAL_OPENINGS)
     margins = totals[:, :split].logsumexp(1) - totals[:, split:].logsumexp(1)
     return [float(margin) for margin in margins]
 
 
 def opening_logprobs(
-    lm: LanguageModel, prompts: Sequence[str], openings: Sequence[str], *, batch_size: int = 32
+    lm: LanguageModel,
+    prompts: Sequence[str],
+    openings: Sequence[str],
+    *,
+    batch_size: int = 32,
+    heads: Heads | None = None,
 ) -> Tensor:
     """log P(opening | prompt), [prompts, openings], in nats; a space goes before an opening unless the prompt ends
-    with white space. All openings of a prompt are read in one pass, as a tree.
+    with white space. All openings of a prompt are read in one pass, as a tree. `heads`: as `generate` takes them.
     """
     totals = torch.zeros(len(prompts), len(openings))
     for space in ("", " "):
@@ -94,10 +99,10 @@ def opening_logprobs(
         if not all(rows):
             raise ValueError("prompts must not be empty")
         with inference(lm):
-            for group in share_prefixes(rows):
+            for group in heads.groups(rows) if heads else share_prefixes(rows):
                 for start in range(0, len(group.rows), batch_size):
                     part = group.rows[start : start + batch_size]
-                    logits, _, _ = run_group(lm, [rows[i] for i in part], group.prefix, tree=tree)
+                    logits, _, _ = run_group(lm, [rows[i] for i in part], group.prefix, tree=tree, heads=heads)
                     totals[[chosen[i] for i in part]] = _path_sums(logits.float().log_softmax(-1), tree).cpu()
     return totals
 

@@ -9,13 +9,13 @@ from itertools import combinations
 from typing import Literal
 
 from training.engine.clauses import Clause
+from training.engine.forward import Heads
 from training.engine.generate import generate
 from training.engine.judge import ProbeJudge, Verdict
 from training.engine.model import LanguageModel
-from training.engine.prompts import STOP, follow
+from training.engine.prompts import STOP, follow, follow_head
+from training.engine.signals import CONFLICT, OVER_REFUSAL
 
-OVER_REFUSAL = "over-refusal"
-CONFLICT = "conflict"
 REPETITION_PENALTY = 1.2  # small models go round in circles, and a circle settles nothing
 READ_UNDER = 2  # the most applicable clauses that a scenario is read under
 
@@ -66,13 +66,17 @@ def read_scenarios(
     seed: int = 0,
 ) -> Iterator[Reading]:
     """Yield a reading per scenario, `batch_size` scenarios at a time, so that the caller can keep what is done and
-    call again with the rest. Scenarios under the same clauses are read together, so the order is not the caller's.
+    call again with the rest. Scenarios under the same clauses are read together, so the order is not the caller's; a
+    clause and its examples go through the model once, not once in every batch.
 
     `clauses_for` gives the applicable clauses, most applicable first; the first two are used. A scenario to which no
     clause applies yields a reading with nothing in it.
     """
     chosen = [(scenario, tuple(clauses_for(scenario)[:READ_UNDER])) for scenario in scenarios]
     chosen.sort(key=lambda pair: [clause.principle for clause in pair[1]])
+    heads = Heads(
+        lm, [follow_head(clause) for clause in {c.principle: c for _, found in chosen for c in found}.values()]
+    )
     for start in range(0, len(chosen), batch_size):
         batch = chosen[start : start + batch_size]
         jobs = [(scenario, clause) for scenario, clauses in batch for clause in clauses]
@@ -84,6 +88,7 @@ def read_scenarios(
             seed=seed,
             stop=STOP,
             repetition_penalty=REPETITION_PENALTY,
+            heads=heads,
         )
         items = [(scenario.prompt, response) for (scenario, _), response in zip(jobs, responses, strict=True)]
         outcomes = iter(zip(responses, judge.judge(items), strict=True))

@@ -1,0 +1,150 @@
+"""Reading scenarios for edge cases with the default model, beside a plain transformers loop over the same prompts."""
+
+import argparse
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Literal
+
+import psutil
+import torch
+import yaml
+
+from training.engine.clauses import Clause
+from training.engine.judge import ProbeJudge, calibration_set
+from training.engine.model import LanguageModel, ensure_default_model, load
+from training.engine.prompts import follow
+from training.engine.surface import REPETITION_PENALTY, Scenario, read_scenarios
+
+ROOT = Path(__file__).resolve().parent.parent
+CONSTITUTION = ROOT / "constitution" / "seed" / "constitution.yaml"
+SCENARIOS = ROOT / "amendments" / "seed" / "scenarios.yaml"
+PLAIN_BATCH = 32
+TOKENS = 32
+WARM = 1_000  # cases after which memory is looked at first
+KINDS: tuple[Literal["harmful", "benign"], ...] = ("harmful", "benign")
+
+
+@dataclass
+class Run:
+    """What was done in `seconds`; `tokens` are those of the answers."""
+
+    cases: int
+    tokens: int
+    seconds: float
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--var", type=Path, default=ROOT / "var", help="where the converted default model lies")
+    options.add_argument("--cases", type=int, default=48, help="scenarios, each under two clauses")
+    options.add_argument("--batch", type=int, default=16, help="scenarios read at a time")
+    options.add_argument("--long", type=int, default=10_000, help="cases of the tiny model, for memory; 0 for none")
+    options.add_argument("--seed", type=int, default=0)
+    chosen = options.parse_args()
+    clauses = [Clause.of(row) for row in yaml.safe_load(CONSTITUTION.read_text())["clauses"]]
+    shown = [clause for clause in clauses if clause.principle[0] != "T" and clause.examples]
+    growth = memory_growth(shown, chosen.long) if chosen.long else 0.0
+    lm = load(ensure_default_model(chosen.var / "models"), device=os.environ.get("ENGINE_DEVICE", "auto"))
+    judge = ProbeJudge.fit(lm, calibration_set(clauses))
+    found = scenarios(chosen.cases, chosen.seed)
+    under = two_clauses(shown)
+    ours = read(lm, judge, found, under, chosen.batch)
+    plain = plain_loop(lm, judge, found, under)
+    print(f"{'on ' + str(lm.device):<28}{'cases':>8}{'seconds':>10}{'cases/s':>10}{'tokens/s':>10}")
+    for name, run in (("reading", ours), (f"plain loop, {PLAIN_BATCH} a batch", plain)):
+        rates = f"{run.cases / run.seconds:>10.2f}{run.tokens / run.seconds:>10.1f}"
+        print(f"{name:<28}{run.cases:>8}{run.seconds:>10.1f}{rates}")
+    if chosen.long:
+        print(f"memory over {chosen.long} cases of a tiny model grew by {growth:.1f} MB after the first {WARM}")
+    speedup = round(ours.cases / ours.seconds / (plain.cases / plain.seconds), 2)
+    print(json.dumps({"bench": "surface", "speedup": speedup, "rss_growth_mb": round(growth, 1)}))
+
+
+def scenarios(most: int, seed: int) -> list[Scenario]:
+    """Of both kinds, in an order as they might arrive; repeated where there are fewer."""
+    pairs = yaml.safe_load(SCENARIOS.read_text())["scenarios"]
+    rows = [(pair["principle"], pair[kind], kind) for pair in pairs for kind in KINDS]
+    random.Random(seed).shuffle(rows)  # noqa: S311  a measurement, nothing secret
+    return [
+        Scenario(str(number), prompt, kind, principle)
+        for number, (principle, prompt, kind) in enumerate(islice(cycle(rows), most))
+    ]
+
+
+def two_clauses(shown: Sequence[Clause]) -> Callable[[Scenario], list[Clause]]:
+    """The clause that should settle a scenario, and one drawn by the scenario's place."""
+
+    def under(scenario: Scenario) -> list[Clause]:
+        first = next((clause for clause in shown if clause.principle == scenario.principle), shown[0])
+        others = [clause for clause in shown if clause is not first]
+        return [first, others[int(scenario.id) % len(others)]]
+
+    return under
+
+
+def read(
+    lm: LanguageModel,
+    judge: ProbeJudge,
+    found: Sequence[Scenario],
+    under: Callable[[Scenario], Sequence[Clause]],
+    batch: int,
+) -> Run:
+    began = time.perf_counter()
+    done = list(read_scenarios(lm, judge, found, under, batch_size=batch, max_new_tokens=TOKENS))
+    seconds = time.perf_counter() - began
+    return Run(len(done), sum(count(lm, answer) for one in done for answer in one.responses.values()), seconds)
+
+
+def plain_loop(
+    lm: LanguageModel, judge: ProbeJudge, found: Sequence[Scenario], under: Callable[[Scenario], Sequence[Clause]]
+) -> Run:
+    """What one writes first: padded batches in the order of arrival, each to its longest answer, and the same judge."""
+    jobs = [(scenario.prompt, follow(clause, scenario.prompt)) for scenario in found for clause in under(scenario)]
+    began = time.perf_counter()
+    answers: list[str] = []
+    for start in range(0, len(jobs), PLAIN_BATCH):
+        part = jobs[start : start + PLAIN_BATCH]
+        rows = lm.tokenizer([prompt for _, prompt in part], return_tensors="pt", padding=True, add_special_tokens=False)
+        rows = rows.to(lm.device)
+        with torch.inference_mode():
+            written = lm.model.generate(
+                **rows, max_new_tokens=TOKENS, do_sample=False, repetition_penalty=REPETITION_PENALTY,
+                stop_strings=["\n"], tokenizer=lm.tokenizer, pad_token_id=lm.tokenizer.pad_token_id,
+            )  # fmt: skip
+        texts = lm.tokenizer.batch_decode(written[:, rows.input_ids.shape[1] :], skip_special_tokens=True)
+        texts = [text.split("\n")[0].strip() for text in texts]
+        judge.judge([(request, text) for (request, _), text in zip(part, texts, strict=True)])
+        answers += texts
+    return Run(len(found), sum(count(lm, text) for text in answers), time.perf_counter() - began)
+
+
+def count(lm: LanguageModel, text: str) -> int:
+    return len(lm.tokenizer(text, add_special_tokens=False).input_ids)
+
+
+def memory_growth(shown: Sequence[Clause], most: int) -> float:
+    """Megabytes that this process gained between the first WARM cases and the last, with the tests' tiny model."""
+    sys.path.insert(0, str(ROOT))
+    from tests.tiny_model import build_tiny_model
+
+    with tempfile.TemporaryDirectory() as folder:
+        lm = load(build_tiny_model(Path(folder)), device="cpu")
+    judge = ProbeJudge.fit(lm, calibration_set(shown))
+    process, first = psutil.Process(), 0
+    under = two_clauses(shown)
+    for number, _ in enumerate(read_scenarios(lm, judge, scenarios(most, 0), under, max_new_tokens=4), 1):
+        if number == min(WARM, most):
+            first = process.memory_info().rss
+    return (process.memory_info().rss - first) / 1e6
+
+
+if __name__ == "__main__":
+    main()
