@@ -29,6 +29,7 @@ ACCEPT, EDIT, REJECT = "accept", "edit", "reject"
 HABITS = {ACCEPT: 55, EDIT: 10, REJECT: 35}
 SENTENCE = "It says in one sentence what it did and what it left out."
 UNDO_SECONDS = 2
+MOST_MISSES = 100  # in a row: then there is nothing left of that kind
 
 
 def main() -> None:
@@ -72,23 +73,32 @@ def prepare(data: Path, number: int, dice: random.Random) -> tuple[list[str], in
 
 
 def file(base: Any, clauses: Sequence[ClauseText], number: int, author: "User", dice: random.Random) -> list[str]:
-    """File `number` amendments, each kind in turn; the kind of each."""
+    """File `number` amendments, each kind in turn until it has no more to offer; the kind of each."""
     from amendments.actions import propose
 
-    kinds: list[str] = []
+    filed: list[str] = []
     seen: set[str] = set()
-    while len(kinds) < number:
-        kind = list(DRAFTS)[len(kinds) % len(DRAFTS)]
+    misses: Counter[str] = Counter()
+    while len(filed) < number:
+        kind = next(kind for kind in rotated(list(DRAFTS), len(filed)) if misses[kind] < MOST_MISSES)
         try:
-            operations = read_operations([DRAFTS[kind](dice, clauses, len(kinds))])
-            if content_digest(operations) in seen:
+            operations = read_operations([DRAFTS[kind](dice, clauses, len(filed))])
+            if content_digest(operations) in seen:  # there are only so many clauses to repeal
+                misses[kind] += 1
                 continue
             propose(by=author, base=base, operations=operations, rationale=f"Drawn: {kind}.", priority=dice.random())
         except Refused:  # a draw that makes no sense, such as a merge that is too long: draw again
+            misses[kind] += 1
             continue
         seen.add(content_digest(operations))
-        kinds.append(kind)
-    return kinds
+        filed.append(kind)
+        misses[kind] = 0
+    return filed
+
+
+def rotated(kinds: list[str], turn: int) -> list[str]:
+    start = turn % len(kinds)
+    return kinds[start:] + kinds[:start]
 
 
 Draft = Callable[[random.Random, Sequence[ClauseText], int], dict[str, Any]]
