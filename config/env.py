@@ -28,6 +28,12 @@ ROUND_DEBOUNCE: int = ENV.int("ROUND_DEBOUNCE", default=5)
 SIGNING_KEY: str = ENV.str("SIGNING_KEY", default="")
 UNDO_SECONDS: int = ENV.int("UNDO_SECONDS", default=10)
 SURFACING_SCENARIOS: int = ENV.int("SURFACING_SCENARIOS", default=40)
+JUDGE: str = ENV.str("JUDGE", default="probe")
+JUDGE_MODEL: str = ENV.str("JUDGE_MODEL", default="")
+ENGINE_URL: str = ENV.str("ENGINE_URL", default="")
+ENGINE_KEY: str = ENV.str("ENGINE_KEY", default="")
+ENGINE_TIMEOUT: float = ENV.float("ENGINE_TIMEOUT", default=30.0)
+ENGINE_TRIES: int = ENV.int("ENGINE_TRIES", default=3)
 
 
 def database() -> dict[str, Any]:

@@ -6,7 +6,7 @@ The only module of the web side that touches the engine, inside functions that o
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from celery import shared_task
@@ -27,6 +27,7 @@ from training.surfacing import BATCH, Answered, Asked, Draft, Engine, Heard, Tel
 if TYPE_CHECKING:
     from training.engine.clauses import Clause
     from training.engine.judge import ProbeJudge
+    from training.engine.judges.contract import Judge
     from training.engine.model import LanguageModel
     from training.engine.preview import Heard as Reading
 
@@ -232,7 +233,27 @@ def _shown(clause: ClauseText) -> "Clause":
 
 
 def judge_for(lm: "LanguageModel", clauses: Sequence[ClauseText]) -> "ProbeJudge":
-    """The judge of a version, fitted once on its calibration set and kept under VAR/judges."""
+    """The judge of a version: the one that the settings choose."""
+    from training.engine.judges.choosing import Choice, choose
+    from training.engine.judges.contract import JudgeError
+    from training.engine.model import ModelError
+
+    try:
+        judge = choose(
+            Choice(**judging.choice()),
+            reference=lm,
+            name=settings.MODEL or coordinator.MODEL_NAME_OF_DEFAULT,
+            fit=partial(probe_for, lm, clauses),
+            key=settings.ENGINE_KEY,
+        )
+    except (JudgeError, ModelError) as error:
+        raise StageFailed(str(error)) from error
+    # Surfacing and previews say ProbeJudge and ask of it what every judge has: verdicts and a name.
+    return cast("ProbeJudge", judge)
+
+
+def probe_for(lm: "LanguageModel", clauses: Sequence[ClauseText]) -> "ProbeJudge":
+    """The probe of a version, fitted once on its calibration set and kept under VAR/judges."""
     from training.engine.judge import JudgeError, ProbeJudge, calibration_set
 
     labelled = calibration_set(_shown(clause) for clause in clauses)
@@ -247,15 +268,16 @@ def judge_for(lm: "LanguageModel", clauses: Sequence[ClauseText]) -> "ProbeJudge
 
 
 def measure_judge() -> bool:
-    """In idle time, give the judge of the head version its card. True where work came up meanwhile."""
-    from training.engine.judge import ProbeJudge, calibration_set, card
+    """In idle time, give the probe of the head version its card. True where work came up meanwhile."""
+    from training.engine.judge import ProbeJudge, calibration_set
+    from training.engine.judges.cards import card
     from training.engine.stats import wilson
 
     head = Version.objects.head()
     if head is None or not SurfacingRun.objects.filter(version=head, state=DONE).exists():
         return False
     lm, clauses = language_model(), head.texts()
-    judge = judge_for(lm, clauses)
+    judge = probe_for(lm, clauses)
     if JudgeCard.objects.filter(judge=judge.name, dataset=judging.CALIBRATION_SET).exists():
         return False
     labelled = calibration_set(_shown(clause) for clause in clauses)
@@ -270,15 +292,43 @@ def measure_judge() -> bool:
     return False
 
 
-def measure_judge_on(answers: Sequence[judging.LabelledAnswer]) -> dict[str, dict[str, Any]]:
-    """The head version's judge measured on labelled answers, by their source. Loads the model: minutes."""
-    from training.engine.judge import Labelled, card
+def measure_judge_on(answers: Sequence[judging.LabelledAnswer], kind: str = "probe") -> dict[str, dict[str, Any]]:
+    """A judge measured on labelled answers, by their source; the probe is the head version's. Loads the model."""
+    from training.engine.judges.cards import card
+    from training.engine.judges.contract import Labelled
+
+    judge = carded_judge(kind)
+    rows: dict[str, list[Labelled]] = {}
+    for one in answers:
+        rows.setdefault(one.source, []).append(Labelled(one.request, one.response, one.refuses))
+    return {source: card(judge, found) for source, found in rows.items()}
+
+
+def measure_judge_on_pairs(pairs: Sequence[judging.PreferredAnswer], kind: str) -> dict[str, Any]:
+    """How often a judge prefers what people did, each pair in both orders. Loads the model."""
+    from training.engine.judges.cards import pair_card
+    from training.engine.judges.choosing import comparer
+    from training.engine.judges.contract import Pair
+
+    judge = carded_judge(kind)
+    return pair_card(judge, comparer(judge), [Pair(one.request, one.preferred, one.other) for one in pairs])
+
+
+def carded_judge(kind: str) -> "Judge":
+    """A judge to measure, whichever of them the settings choose to judge."""
+    from training.engine.judges.choosing import Choice, to_be_carded
+    from training.engine.judges.contract import JudgeError
+    from training.engine.model import ModelError
 
     head = Version.objects.head()
     if head is None:
         raise StageFailed("There is no constitution yet, so there is no judge.")
-    judge = judge_for(language_model(), head.texts())
-    rows: dict[str, list[Labelled]] = {}
-    for one in answers:
-        rows.setdefault(one.source, []).append(Labelled(one.request, one.response, one.refuses))
-    return {source: {**card(judge, found), "template": judge.probe.features} for source, found in rows.items()}
+    chosen = {**judging.choice(), "kind": kind}
+    if kind == "logprob":
+        chosen["model"] = chosen["model"] or model_folder()
+    lm = language_model()
+    try:
+        fit = partial(probe_for, lm, head.texts())
+        return to_be_carded(Choice(**chosen), reference=lm, fit=fit, key=settings.ENGINE_KEY)
+    except (JudgeError, ModelError) as error:
+        raise StageFailed(str(error)) from error

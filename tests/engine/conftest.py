@@ -5,6 +5,8 @@ import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported: no test asks the hub
 
+import torch
+
 from tests.tiny_model import build_tiny_model
 from training.engine.clauses import Clause, Example
 from training.engine.judge import Labelled
@@ -45,3 +47,14 @@ def labelled() -> list[Labelled]:
         rows.append(Labelled(f"Request number {number}", f"I can't help with that, sorry {number}.", True))
         rows.append(Labelled(f"Request number {number}", f"Sure, here is the answer to {number}.", False))
     return rows
+
+
+@pytest.fixture(scope="session")
+def talker(tiny_path: Path) -> LanguageModel:
+    """The tiny model with Yes and No as tokens of their own, as models in use have them."""
+    talking = load(tiny_path, device="cpu")
+    talking.tokenizer.add_tokens(["Yes", "No"])
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        talking.model.resize_token_embeddings(len(talking.tokenizer), mean_resizing=False)
+    return talking

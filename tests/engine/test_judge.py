@@ -6,7 +6,8 @@ import pytest
 
 from training.engine import judge as judge_module
 from training.engine.clauses import Clause
-from training.engine.judge import JudgeError, Labelled, ProbeJudge, calibration_set, card, labelled_examples
+from training.engine.judge import JudgeError, Labelled, ProbeJudge, calibration_set, labelled_examples
+from training.engine.judges.cards import card
 from training.engine.model import LanguageModel, load
 
 
