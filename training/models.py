@@ -211,6 +211,8 @@ class Look(models.Model):
     low = models.FloatField(null=True)
     high = models.FloatField(null=True)
     state = models.CharField(max_length=4, choices=LookState.choices)
+    # Empty where a round ended before it was written down.
+    detail = models.JSONField(default=dict, help_text="Each prompt's margin under the reference and now.")
 
     class Meta:
         ordering = ["round", "step", "measure", "group"]

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 
+from training import data_cards
 from training.actions import Outcome
 from training.models import Arm, Checkpoint, Evaluation, Round, Transcript
 from training.recipes.files import digest_file, digest_folder, read_json, read_rows
@@ -35,7 +36,7 @@ def read(round_: Round, folder: Path) -> Outcome:
         raise BadOutcome(f"The evaluation scored no response at all for {', '.join(sorted(set(empty)))}.")
     return Outcome(
         result={**result, "device": _device(folder)},
-        data_card=[_data_card(stage, folder) for stage in KEPT],
+        data_card=_data_card(folder),
         evaluations=evaluations,
         transcripts=[_transcript(round_, row) for row in read_rows(folder / "evaluate" / "responses.jsonl")],
         checkpoint=_checkpoint(round_, folder, folder / result["checkpoint"]),
@@ -77,12 +78,17 @@ def _device(folder: Path) -> str:
     return str(read_json(folder / "plan.json")["device"])
 
 
-def _data_card(stage: str, folder: Path) -> dict[str, Any]:
-    """What a stage kept and dropped, and how long it took."""
-    done = read_json(folder / stage / "done.json")
+def _data_card(folder: Path) -> list[dict[str, Any]]:
+    """What each stage kept and dropped, of which rows, and how long it took."""
+    rows = data_cards.read(folder)
+    return [_stage_card(stage, read_json(folder / stage / "done.json"), rows[stage]) for stage in KEPT]
+
+
+def _stage_card(stage: str, done: Mapping[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "stage": stage,
         "kept": sum(done[name] for name in KEPT[stage]),
         "dropped": done.get("dropped", {}),
         "seconds": done["seconds"],
+        "rows": rows,
     }

@@ -62,12 +62,14 @@ def _write_points(row: Round, events: Iterable[Event]) -> None:
 def _write_looks(row: Round, events: Iterable[Event]) -> None:
     names = ("stage", "step", "measure", "group", "value", "low", "high", "state")
     looks = {
-        (event["step"], event["measure"], event["group"]): Look(round=row, **{name: event[name] for name in names})
+        (event["step"], event["measure"], event["group"]): Look(
+            round=row, detail=event.get("detail", {}), **{name: event[name] for name in names}
+        )
         for event in events
     }
     Look.objects.bulk_create(
         looks.values(),
         update_conflicts=True,
         unique_fields=["round", "step", "measure", "group"],
-        update_fields=["stage", "value", "low", "high", "state"],
+        update_fields=["stage", "value", "low", "high", "state", "detail"],
     )

@@ -1,12 +1,16 @@
 from django.urls import path
 
-from training.views import judges, models, previews, rounds
+from training.views import drift, judges, models, previews, round_changes, rounds, trends
 
 app_name = "training"
 urlpatterns = [
     path("rounds/", rounds.index, name="rounds"),
     path("rounds/<int:pk>/", rounds.detail, name="round-detail"),
     path("rounds/<int:pk>/series/", rounds.series, name="round-series"),
+    path("rounds/trends/", trends.show, name="round-trends"),
+    path("rounds/compare/", round_changes.choose, name="round-choose"),
+    path("rounds/<int:old>/to/<int:new>/", round_changes.show, name="round-changes"),
+    path("rounds/<int:pk>/drift/", drift.show, name="round-drift"),
     path("rounds/<int:pk>/resume/", rounds.resume, name="round-resume"),
     path("rounds/<int:pk>/abort/", rounds.abort, name="round-abort"),
     path("rounds/<int:pk>/retry/", rounds.retry, name="round-retry"),

@@ -176,6 +176,10 @@ ACCESS = {
     "training:rounds": READ,
     "training:round-detail": Access(kwargs=("pk",), accepted=(404,)),  # there is no round here
     "training:round-series": Access(kwargs=("pk",), accepted=(404,)),
+    "training:round-trends": READ,
+    "training:round-choose": Access(accepted=(302,)),
+    "training:round-changes": Access(kwargs=("old", "new"), accepted=(404,)),
+    "training:round-drift": Access(kwargs=("pk",), accepted=(404,)),
     "training:round-resume": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
     "training:round-retry": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
     "training:round-abort": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),

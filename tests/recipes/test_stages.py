@@ -89,6 +89,11 @@ def test_whole_chain(make_plan: MakePlan, start: Start) -> None:
     looks = events(root, "look", "sft") + events(root, "look", "dpo")
     assert [look["step"] for look in looks if look["group"] == "harmful"] == [0, 2, 3, 4, 8]
     assert looks[0]["value"] == 0
+    for look in looks:
+        prompts = look["detail"]["prompts"]
+        assert {(row["label"], row["tier"]) for row in prompts} == {(look["group"], 1)}
+        assert look["value"] == pytest.approx(sum(row["now"] - row["before"] for row in prompts) / 2, abs=1e-3)
+    assert len(read_json(root / "looks.json")["looks"][-1]["margins"]) == len(make_plan().looks)
     losses = [point["value"] for point in events(root, "point", "dpo") if point["series"] == "loss"]
     assert losses[0] == pytest.approx(0.6931, abs=1e-3)  # the reference of the loss is the SFT adapter itself
     before = (root / "progress.jsonl").read_bytes()

@@ -52,6 +52,39 @@ def answer(round_: Round, number: int, refuses: bool | None, **changes: Any) -> 
     return Transcript(round=round_, key=row["id"], **{**values, "trained": said, "trained_refuses": refuses, **changes})
 
 
+def make_looks(round_: Round, falls: dict[int, float], *, keeps_requests: bool = True, state: str = "ok") -> None:
+    """Looks at these steps; each request's margin moved by what is given for the step, harmless ones the other way."""
+    tiers = {clause["principle"]: clause["tier"] for clause in round_.plan["clauses"]}
+    Look.objects.bulk_create(
+        Look(
+            round=round_,
+            stage="sft",
+            step=step,
+            measure="refusal_margin",
+            group=group,
+            value=moved,
+            low=-0.98 if group == "harmful" else None,
+            state=state if group == "harmful" else "ok",
+            detail={
+                "prompts": [
+                    {
+                        **{name: row[name] for name in ("id", "label", "principle")},
+                        "tier": tiers.get(row["principle"]),
+                        "before": 1.5,
+                        "now": 1.5 + moved + number / 10,
+                    }
+                    for number, row in enumerate(round_.plan["looks"])
+                    if row["label"] == group
+                ]
+            }
+            if keeps_requests
+            else {},
+        )
+        for step, by in falls.items()
+        for group, moved in (("harmful", by), ("benign", -by))
+    )
+
+
 def make_model(
     version: Version,
     *,

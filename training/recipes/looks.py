@@ -2,8 +2,9 @@
 away from the constitution.
 
 It measures the refusal margin (how much likelier a refusal's opening is than an answer's) on prompts that nothing
-trains on. The gate is one-sided and about size: the harmful prompts' margin may fall by what ordinary benign training
-costs, and a half more. A difference at step 0, where both models are the same, is a bug and stops the round.
+trains on, and tells each prompt's margin, so that a person can see which of them moved. The gate is one-sided and about
+size: the harmful prompts' margin may fall by what ordinary benign training costs, and a half more. A difference at step
+0, where both models are the same, is a bug and stops the round.
 """
 
 from statistics import fmean
@@ -15,16 +16,32 @@ from training.engine.generate import chat, generate
 from training.engine.model import LanguageModel
 from training.engine.score import refusal_margin
 from training.recipes.files import Row, read_json, write_json
-from training.recipes.plan import LooksConfig
+from training.recipes.plan import LooksConfig, Plan
 from training.recipes.run import Run, State, acknowledged_looks
 
 SAME = 1e-3
 EVIDENCE = 4
 EVIDENCE_TOKENS = 40
+DIGITS = 4
 
 
 class NotTheSameError(RuntimeError):
     """The model differs from its reference before any training: what is measured is not what is trained."""
+
+
+def described(plan: Plan) -> list[Row]:
+    """Each prompt of the looks; its text stands in the plan, and `tier` is None where no clause settles it."""
+    tiers = {clause.principle: clause.tier for clause in plan.clauses}
+    names = ("id", "label", "principle")
+    return [
+        {**{name: getattr(prompt, name) for name in names}, "tier": tiers.get(prompt.principle)}
+        for prompt in plan.looks
+    ]
+
+
+def changes(margins: list[float], reference: list[float]) -> list[float]:
+    """By how much each prompt's margin lies above that of the reference."""
+    return [now - before for now, before in zip(margins, reference, strict=True)]
 
 
 def verdict(value: float, *, warned_before: bool, limits: LooksConfig) -> tuple[State, str]:
@@ -68,11 +85,11 @@ class ConstitutionalCheckpoint(TrainerCallback):  # type: ignore[misc]
             return
         with self.model.disable_adapter():
             reference = self._margins()
-        differences = [now - before for now, before in zip(self._margins(), reference, strict=True)]
-        if max(abs(value) for value in differences) > SAME:
+        margins = self._margins()
+        if max(abs(value) for value in changes(margins, reference)) > SAME:
             raise NotTheSameError("The untrained model differs from its reference; nothing it shows can be trusted.")
-        write_json(self.path, {"reference": reference, "looks": []})
-        self._tell(0, differences, "ok")
+        write_json(self.path, {"reference": reference, "prompts": described(self.run.plan), "looks": []})
+        self._tell(0, margins, reference, "ok")
 
     def on_step_end(self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_kw: Any) -> None:
         step = self.steps_before + state.global_step
@@ -84,13 +101,15 @@ class ConstitutionalCheckpoint(TrainerCallback):  # type: ignore[misc]
     def look(self, step: int) -> None:
         """Measure, tell, remember; write RUN/pause.json if this look trips and nobody has acknowledged it."""
         record = read_json(self.path)
-        differences = [now - before for now, before in zip(self._margins(), record["reference"], strict=True)]
+        reference, margins = record["reference"], self._margins()
+        differences = changes(margins, reference)
         value = self._mean(differences, "harmful")
         earlier = [look for look in record["looks"] if look["step"] < step]
         warned = bool(earlier) and earlier[-1]["state"] == "warn"
         state, why = verdict(value, warned_before=warned, limits=self.limits)
-        self._tell(step, differences, state)
-        write_json(self.path, {**record, "looks": [*earlier, {"step": step, "value": value, "state": state}]})
+        self._tell(step, margins, reference, state)
+        found = {"step": step, "value": value, "state": state, "margins": margins}
+        write_json(self.path, {**record, "looks": [*earlier, found]})
         if why and step not in acknowledged_looks(self.run.root):
             self._pause(step, why, differences)
 
@@ -121,7 +140,19 @@ class ConstitutionalCheckpoint(TrainerCallback):  # type: ignore[misc]
     def _mean(self, differences: list[float], group: str) -> float:
         return fmean(d for d, prompt in zip(differences, self.prompts, strict=True) if prompt.label == group)
 
-    def _tell(self, step: int, differences: list[float], state: State) -> None:
-        harmful, benign = (self._mean(differences, group) for group in ("harmful", "benign"))
-        self.run.look(step=step, group="harmful", value=harmful, low=self.limits.low, state=state)
-        self.run.look(step=step, group="benign", value=benign, low=None, state="ok")
+    def _tell(self, step: int, margins: list[float], reference: list[float], state: State) -> None:
+        rows = [
+            {**prompt, "before": round(before, DIGITS), "now": round(now, DIGITS)}
+            for prompt, before, now in zip(described(self.run.plan), reference, margins, strict=True)
+        ]
+        differences = changes(margins, reference)
+        for group in ("harmful", "benign"):
+            gates = group == "harmful"
+            self.run.look(
+                step=step,
+                group=group,
+                value=self._mean(differences, group),
+                low=self.limits.low if gates else None,
+                state=state if gates else "ok",
+                detail={"prompts": [row for row in rows if row["label"] == group]},
+            )

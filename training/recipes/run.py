@@ -71,8 +71,13 @@ class Run:
         """Tell one point of a curve."""
         self._tell({"kind": "point", "stage": self.stage, "series": series, "step": step, "value": value})
 
-    def look(self, *, step: int, group: str, value: float, low: float | None, state: State) -> None:
-        """Tell one result of the constitutional checkpoint: a mean difference to the reference, in nats."""
+    def look(
+        self, *, step: int, group: str, value: float, low: float | None, state: State, detail: Row | None = None
+    ) -> None:
+        """Tell one result of the constitutional checkpoint: a mean difference to the reference, in nats.
+
+        `detail` holds what the mean is taken over.
+        """
         common = {
             "kind": "look",
             "stage": self.stage,
@@ -80,7 +85,8 @@ class Run:
             "measure": "refusal_margin",
             "group": group,
         }
-        self._tell({**common, "value": value, "low": low, "high": None, "state": state})
+        known = {"detail": detail} if detail else {}
+        self._tell({**common, "value": value, "low": low, "high": None, "state": state, **known})
 
     def _tell(self, event: Row) -> None:
         # After a kill, steps are repeated with the same result; they are not told twice.

@@ -10,7 +10,7 @@ from training import judging, policies, runner
 from training.models import Arm, Evaluation, Round
 from training.recipes.plan import STAGES
 from training.states import DONE, FAILED, MOVING, PAUSED
-from training.views import words
+from training.views import standing, words
 
 ARM_LABELS = dict(Arm.choices)
 LOOK_GROUPS = ("harmful", "benign")
@@ -32,6 +32,7 @@ def context(round_: Round, viewer: User) -> dict[str, Any]:
         "result": _result(round_, evaluations) if round_.state == DONE else None,
         "responses": list(round_.transcripts.order_by("pk").values()),
         "data_card": [_data_card(card) for card in round_.data_card],
+        "data_rows": [row for card in round_.data_card for row in _data_rows(card)],
         "log_tail": runner.log_tail(round_),
     }
 
@@ -103,6 +104,7 @@ def _round(round_: Round) -> dict[str, Any]:
         "finished_at": round_.finished_at,
         "worker": round_.lease_owner,
         "plan_digest": digest(round_.plan),
+        "earlier": Round.objects.filter(pk__lt=round_.pk).order_by("-pk").values_list("pk", flat=True).first(),
     }
 
 
@@ -172,13 +174,14 @@ def _result(round_: Round, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
         "judge_is_advisory": not judging.may_gate(judge),
         "seed": round_.seed,
         "measures": measures(evaluations),
+        "standing": standing.against_three(round_, evaluations),
     }
 
 
 def measures(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
     """Each measure with its rates before and after, in percent, as includes/intervals.html takes it."""
     return [
-        {"label": label, "direction": "lower is better", "arms": [_arm(row) for row in arms.values()]}
+        {"label": label, "direction": "lower is better", "arms": [arm(row) for row in arms.values()]}
         for measure, label in words.MEASURE_LABELS.items()
         if (arms := _arms(evaluations, measure))
     ]
@@ -189,7 +192,8 @@ def _arms(evaluations: Iterable[Evaluation], measure: str) -> dict[str, Evaluati
     return {row.arm: row for row in sorted(evaluations, key=lambda row: row.arm) if row.measure == measure}
 
 
-def _arm(row: Evaluation) -> dict[str, Any]:
+def arm(row: Evaluation) -> dict[str, Any]:
+    """One rate in percent, as includes/intervals.html and training/rates_table.html take it."""
     return {
         "arm": row.arm,
         "label": ARM_LABELS[Arm(row.arm)],
@@ -207,10 +211,14 @@ def _rate(row: Evaluation) -> float:
 
 
 def _data_card(card: dict[str, Any]) -> dict[str, Any]:
-    reasons = [{"reason": reason, "count": count} for reason, count in sorted(card["dropped"].items())]
-    return {
-        "label": words.STAGE_LABELS[card["stage"]],
-        "kept": card["kept"],
-        "dropped": sum(row["count"] for row in reasons),
-        "reasons": reasons,
-    }
+    return {"label": words.STAGE_LABELS[card["stage"]], "kept": card["kept"], **_dropped(card)}
+
+
+def _data_rows(card: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a stage by principle, label and source; none where a round ended before they were counted."""
+    return [{**row, "stage": words.STAGE_LABELS[card["stage"]], **_dropped(row)} for row in card.get("rows", [])]
+
+
+def _dropped(row: dict[str, Any]) -> dict[str, Any]:
+    reasons = [{"reason": reason, "count": count} for reason, count in sorted(row["dropped"].items())]
+    return {"dropped": sum(reason["count"] for reason in reasons), "reasons": reasons}

@@ -13,7 +13,7 @@ from constitution.errors import Refused
 from constitution.people import PersonRequest
 from training import actions
 from training.models import Round
-from training.views import report, words
+from training.views import report, round_changes, words
 
 PAGE = 25
 FIRST_ROUND = "A round opens by itself when a version is published."
@@ -30,6 +30,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "rounds": [_row(round_) for round_ in found[:PAGE]],
         "older_url": f"?after={found[PAGE - 1].pk}" if len(found) > PAGE else "",
         "activity_next": FIRST_ROUND,
+        "choices": [] if is_fragment(request) else round_changes.choices(),
     }
     return render_page(request, "training/rounds_page.html", context, partials={"rounds"})
 

@@ -1,0 +1,56 @@
+"""Somebody asks how a round drifted, which requests moved, and what another round did otherwise."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser import desk
+from tests.system import System
+
+pytestmark = pytest.mark.browser
+
+# Two finished rounds with looks, without training anything.
+MAKE = """
+from django.db import connection, transaction
+from constitution.models import User
+from tests.training.conftest import publish_second_version
+from tests.training.finished import make_looks, make_model
+from training.coordinator import TICK_LOCK
+with transaction.atomic():
+    # No tick comes between, and no worker sees a round that is not finished yet.
+    connection.cursor().execute("SELECT pg_advisory_xact_lock(%s)", [TICK_LOCK])
+    version = publish_second_version(User.objects.get(username="admin"))
+    made = [make_model(version, looks=0, refusals=(True, flag, False)).round for flag in (True, False)]
+    make_looks(made[0], {5: -0.1, 10: -0.4, 25: -0.7, 50: 0.6})
+    result = [round_.pk for round_ in made]
+"""
+
+
+@pytest.fixture(scope="module")
+def rounds(system: System) -> list[int]:
+    found: list[int] = system.python(MAKE)
+    return found
+
+
+@pytest.mark.timeout(120)
+def test_how_a_round_drifted_by_keyboard(page: Page, rounds: list[int]) -> None:
+    page.goto(f"/rounds/{rounds[0]}/")
+    page.get_by_role("link", name="How it drifted").press("Enter")
+    dot = page.get_by_role("group", name="Harmful requests", exact=True).get_by_role("link", name="Step 25")
+    dot.focus()
+    dot.press("Enter")
+    expect(page.get_by_role("heading", name="What moved most at step 25")).to_be_visible()
+    page.locator("#moved").get_by_text("Show the request, which may be harmful").first.press("Enter")
+    expect(page.locator("#moved .pair-prompt").first).to_be_visible()
+    desk.check_accessible_dark_and_light(page)
+    desk.check_fits(page)
+
+
+@pytest.mark.timeout(120)
+def test_two_rounds_are_compared_without_javascript(plain_page: Page, page: Page, rounds: list[int]) -> None:
+    plain_page.goto("/rounds/")
+    plain_page.get_by_role("button", name="Show what differs").click()
+    expect(plain_page.get_by_role("heading", name="What their plans differ in")).to_be_visible()
+    for path in (plain_page.url, "/rounds/trends/", "/rounds/"):
+        page.goto(path)
+        desk.check_accessible(page)
+        desk.check_fits(page)

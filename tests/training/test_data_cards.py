@@ -1,0 +1,32 @@
+"""What stands in a data card: rows by principle, label and source, with what was dropped and why."""
+
+from pathlib import Path
+
+import pytest
+
+from amendments.models import Scenario
+from training import data_cards
+from training.recipes.files import write_rows
+
+
+@pytest.mark.django_db
+def test_rows_are_counted_by_principle_and_source(scenarios: list[Scenario], tmp_path: Path) -> None:
+    first, second = scenarios[:2]
+    known = {"id": first.digest[:16], "label": "harmful", "principle": "U-02"}
+    write_rows(tmp_path / "revise" / "rows.jsonl", [{**known, "why": ""}, {**known, "why": "unclear"}])
+    write_rows(tmp_path / "label" / "pairs.jsonl", [{**known, "id": "U-02.1", "labelled_by": "people"}])
+    dropped = {**known, "id": second.digest[:16], "label": "benign", "why": "too close", "labelled_by": "probe-1"}
+    write_rows(tmp_path / "label" / "dropped.jsonl", [dropped])
+    found = data_cards.read(tmp_path)
+    row = {"principle": "U-02", "label": "harmful", "source": "test"}
+    assert found["revise"] == [{**row, "kept": 1, "dropped": {"unclear": 1}}]
+    assert found["label"] == [
+        {**row, "label": "benign", "kept": 0, "dropped": {"too close": 1}},
+        {**row, "source": data_cards.DECIDED, "kept": 1, "dropped": {}},
+    ]
+    assert found["generate"] == []
+
+
+def test_request_that_no_scenario_has_is_of_no_known_source() -> None:
+    row = {"id": "a", "label": "benign"}
+    assert [found["source"] for found in data_cards.count([row], {})] == [data_cards.UNKNOWN]
