@@ -47,6 +47,7 @@ PRODUCER = re.compile(r"machine-(\d{1,18})")
 NUMBER = re.compile(r"#(\d{1,18})")
 PRINCIPLE = re.compile(r"[A-Za-z][A-Za-z0-9_]*-\d+")
 LONGEST = 200
+LIST = "in"  # in a proposal's address: the filters of the list that its reader came by
 MOST_PRODUCERS, MOST_PEOPLE = 20, 200
 
 
@@ -164,6 +165,11 @@ class QueueFilter(FilterSet):  # type: ignore[misc]
     @property
     def query(self) -> str:
         return urlencode(self.values)
+
+    @property
+    def trail(self) -> str:
+        """What the address of a proposal ends with that is read in this list; nothing of the whole queue's."""
+        return f"?{urlencode({LIST: self.query})}" if self.query and not self.is_decided else ""
 
     @property
     def ignored(self) -> list[str]:

@@ -283,6 +283,18 @@ document.addEventListener("htmx:afterSettle", () => {
   unfolded.clear();
 });
 
+// The next proposal is loaded ahead, but not while a vote can be undone: its page would show that, too, and too late.
+function preload() {
+  const next = document.querySelector("[data-preload]");
+  if (!next || document.querySelector(".undo-vote form, link[rel=prefetch]")) return;
+  const link = document.createElement("link");
+  link.rel = "prefetch";
+  link.href = next.href;
+  document.head.append(link);
+}
+preload();
+document.addEventListener("htmx:afterSettle", preload);
+
 // Time that runs ------------------------------------------------------------------------------------------------
 // The seconds until a vote counts, after which the page asks the server by itself (hx-trigger); and those that a lease
 // lasts, as a clock.

@@ -57,11 +57,13 @@ class AmendmentQuerySet(models.QuerySet["Amendment"]):
         """Most pressing first; the id settles ties, so that a page has a last row to go on from."""
         return self.order_by("-priority", "-id")
 
-    def next_to(self, amendment: "Amendment", *, before: bool) -> "Amendment | None":
-        """The one just before or just after `amendment` in queue order."""
-        if before:
-            return self.filter(TupleGreaterThan(PLACE, amendment.place)).order_by("priority", "id").first()
-        return self.behind(amendment.place).in_queue_order().first()
+    def ahead_of(self, amendment: "Amendment") -> "AmendmentQuerySet":
+        """Those before it in queue order, the nearest first."""
+        return self.filter(TupleGreaterThan(PLACE, amendment.place)).order_by("priority", "id")
+
+    def after(self, amendment: "Amendment") -> "AmendmentQuerySet":
+        """Those after it in queue order, the nearest first."""
+        return self.behind(amendment.place).in_queue_order()
 
     def behind(self, place: tuple[float, int]) -> "AmendmentQuerySet":
         """Those after a place in queue order, found in the index however far behind it is."""

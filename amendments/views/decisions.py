@@ -15,7 +15,8 @@ from amendments.errors import AlreadyDecided, ContentMoved
 from amendments.models import Amendment
 from amendments.views import undo
 from amendments.views.panels import Attempt
-from amendments.views.proposal import load, neighbour_url, page
+from amendments.views.proposal import load, page
+from amendments.views.trail import Trail
 from amendments.views.words import CHANGE_REASONS, DEFER_REASONS, REASONS, in_words
 from config.http import is_fragment
 from constitution.errors import Refused
@@ -216,8 +217,7 @@ def _decide(
     What came of a vote is told in `said`'s place, where the vote counts already; else its time to undo is shown.
     """
     amendment = load(pk)
-    by = request.user
-    next_url = neighbour_url(amendment, by, before=False) or neighbour_url(amendment, by, before=True)
+    next_url = Trail(request, amendment).next_url()
     try:
         decided = action(amendment)
     except (ContentMoved, AlreadyDecided) as refused:

@@ -36,7 +36,7 @@ def take_next(request: PersonRequest) -> HttpResponse:
     if taken is None:
         messages.warning(request, "Nothing here waits for you that is in nobody’s hands.")
         return _back(filters.query)
-    return redirect(taken)
+    return redirect(f"{taken.get_absolute_url()}{filters.trail}")
 
 
 @require_safe

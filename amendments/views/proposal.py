@@ -5,7 +5,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
-from django.utils import timezone
+from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
 from amendments import policies, previews, scores, states
@@ -18,8 +18,9 @@ from amendments.views.origin import evidence, producer
 from amendments.views.panels import Attempt, decision
 from amendments.views.previews import section
 from amendments.views.surroundings import beside, overlaps, precedents
+from amendments.views.trail import Trail
 from amendments.views.words import KNOWN_CLOSED, STATE_LABELS, kind_label, known_words
-from amendments.visibility import Seen, consolidating_since, in_sight, visible_reviews
+from amendments.visibility import Seen, consolidating_since, visible_reviews
 from config.http import render_page
 from constitution.diffs import Change, changes, redline
 from constitution.models import Clause, User, Version, VersionClause
@@ -28,12 +29,16 @@ from constitution.texts import ClauseText
 from constitution.views.history.parts import comparison
 
 TEMPLATE = "amendments/amendment_page.html"
+AHEAD = 60  # seconds for which the browser may keep what it has loaded ahead; the page then brings itself up to date
 PARTIALS = {"standing", "decision", "preview"}
 
 
 @require_safe
 def detail(request: PersonRequest, pk: int) -> HttpResponse:
-    return page(request, pk, Attempt())
+    response = page(request, pk, Attempt())
+    if request.headers.get("Sec-Purpose", "").startswith("prefetch"):
+        patch_cache_control(response, private=True, max_age=AHEAD)
+    return response
 
 
 def page(request: PersonRequest, pk: int, attempt: Attempt, *, said: Said | None = None) -> HttpResponse:
@@ -60,7 +65,7 @@ def page(request: PersonRequest, pk: int, attempt: Attempt, *, said: Said | None
         **decision(request, amendment, view, attempt),
         **claim_context(amendment, request.user),
         "may_withdraw": amendment.author_id == request.user.pk and amendment.is_undecided,
-        **_neighbours(amendment, request.user),
+        **Trail(request, amendment).context(),
     }
     status = said.status if said else attempt.status
     return render_page(request, TEMPLATE, context, partials=PARTIALS, status=status)
@@ -272,17 +277,3 @@ def _review(amendment: Amendment, seen: Seen) -> dict[str, Any]:
         "note": review.reason,
         "is_of_earlier": review.digest != amendment.digest,
     }
-
-
-def _neighbours(amendment: Amendment, viewer: User) -> dict[str, str]:
-    return {
-        "previous_url": neighbour_url(amendment, viewer, before=True),
-        "next_url": neighbour_url(amendment, viewer, before=False),
-    }
-
-
-def neighbour_url(amendment: Amendment, viewer: User, *, before: bool) -> str:
-    """The address of the open proposal next to this one in queue order, none that was put off; empty without one."""
-    in_queue = in_sight(Amendment.objects.undecided(), viewer).exclude(deferred_until__gt=timezone.now())
-    found = in_queue.exclude(pk=amendment.pk).next_to(amendment, before=before)
-    return found.get_absolute_url() if found else ""

@@ -50,6 +50,7 @@ def queue(request: PersonRequest) -> HttpResponse:
     shown = found[:PAGE]
     context = {
         **_narrowed(request, filters, is_empty=not shown),
+        "trail": filters.trail,
         "proposals": [row(amendment, request.user) for amendment in shown],
         "older_url": _older(filters, shown[-1]) if len(found) > PAGE else "",
         "newer_url": f"?{filters.query}" if request.GET.get("after") else "",
@@ -64,13 +65,19 @@ def filters_of(request: PersonRequest) -> QueueFilter:
     return QueueFilter(asked, viewer=request.user)
 
 
+def titled(rows: AmendmentQuerySet) -> AmendmentQuerySet:
+    """`rows` with the title of the clause that each is about, as it was when it was written."""
+    clause = VersionClause.objects.filter(version=OuterRef("base"), principle=OuterRef("principle"))
+    return rows.annotate(title=Subquery(clause.values("clause__title")))
+
+
 def displayed(rows: AmendmentQuerySet) -> AmendmentQuerySet:
     """`rows` with all that a row of the list shows."""
-    clause = VersionClause.objects.filter(version=OuterRef("base"), principle=OuterRef("principle"))
     cluster = Coalesce(OuterRef("cluster__merged_into"), OuterRef("cluster"))
     cases = EdgeCase.objects.counted().filter(cluster=cluster).order_by().values("pk")
-    return rows.select_related("producer", "author", "decided_by", "version", "assignee", "claim__holder").annotate(
-        title=Subquery(clause.values("clause__title")), edge_case_count=BoundedCount(cases[: MOST_CASES + 1])
+    people = ("author", "decided_by", "assignee", "claim__holder")
+    return titled(rows.select_related("producer", "version", *people)).annotate(
+        edge_case_count=BoundedCount(cases[: MOST_CASES + 1])
     )
 
 

@@ -162,7 +162,35 @@ def test_next_proposal_is_none_that_was_put_off(desk: Client, file_proposal: Pro
     tomorrow = timezone.localdate() + timedelta(days=1)
     actions.defer(amendment=second, by=reviewer, until=tomorrow, reason="Later.")
 
-    assert desk.get(first.get_absolute_url()).context["next_url"] == third.get_absolute_url()
+    page = desk.get(first.get_absolute_url())
+    assert page.context["next_url"] == f"{third.get_absolute_url()}?from={first.pk}"
+
+
+def test_who_decides_in_a_list_stays_in_it(desk: Client, file_proposal: Propose) -> None:
+    first, other, last = (
+        file_proposal(principle=principle, text=f"Help {n}.", priority=9 - n)
+        for n, principle in enumerate(("G-01", "T-03", "G-01"))
+    )
+    row = desk.get("/?q=G-01").content.decode()
+    here = f"{first.get_absolute_url()}?in=q%3DG-01"
+    assert f'href="{here}"' in row
+
+    page = desk.get(here)
+    assert [each["principle"] for each in page.context["below"]] == ["G-01"]
+    assert page.context["trail_query"] == "q=G-01"
+    assert [each["principle"] for each in desk.get(first.get_absolute_url()).context["below"]] == ["T-03", "G-01"]
+
+    answer = desk.post(f"{url('reject', first)}?in=q%3DG-01", {"digest": first.digest, "reason": "unclear"})
+    assert answer.headers["Location"] == f"{last.get_absolute_url()}?in=q%3DG-01"
+    answer = desk.post(f"{url('reject', other)}?in=tier%3D3", {"digest": other.digest, "reason": "unclear"})
+    assert answer.headers["Location"] == "/"  # nothing else is in that list
+
+
+def test_list_of_what_is_decided_or_of_nonsense_is_the_whole_queue(desk: Client, file_proposal: Propose) -> None:
+    first, last = (file_proposal(text=f"Help {n}.", priority=9 - n) for n in range(2))
+    for asked in ("state%3Ddecided", "tier%3Dmany", "%00", "in%3Din"):
+        page = desk.get(f"{first.get_absolute_url()}?in={asked}")
+        assert page.context["next_url"] == f"{last.get_absolute_url()}?from={first.pk}"
 
 
 def test_forms_put_off_close_and_hand_over(desk: Client, file_proposal: Propose, reviewer: User) -> None:

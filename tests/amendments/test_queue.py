@@ -299,5 +299,5 @@ def test_every_place_in_the_queue_has_a_neighbour(file_proposal: Propose, consti
         file_proposal(text=f"Wording {number}.", priority=number % 2)
     order = list(Amendment.objects.undecided().in_queue_order())
     for here, behind in itertools.pairwise(order):
-        assert Amendment.objects.undecided().next_to(here, before=False) == behind
-        assert Amendment.objects.undecided().next_to(behind, before=True) == here
+        assert Amendment.objects.undecided().after(here).first() == behind
+        assert Amendment.objects.undecided().ahead_of(behind).first() == here

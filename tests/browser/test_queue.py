@@ -73,3 +73,23 @@ def test_queue_works_without_scripts(plain_page: Page) -> None:
     plain_page.get_by_label("Words, or an id").fill("zebra")
     plain_page.get_by_role("button", name="Show").first.click()
     expect(plain_page.get_by_text("Nothing matches.")).to_be_visible()
+
+
+def test_list_stands_beside_the_proposal_and_the_next_one_is_there_at_once(page: Page) -> None:
+    page.set_viewport_size({"width": 1600, "height": 900})
+    page.goto("/?by=people")
+    with page.expect_response(lambda answer: "from=" in answer.url):  # it is loaded ahead
+        page.locator("[data-item]").first.click()
+    trail = page.get_by_role("navigation", name="The list you came by")
+    expect(trail.get_by_role("listitem")).to_have_count(2)
+    beside, change = trail.bounding_box(), page.locator("#proposal-title").bounding_box()
+    assert beside and change and beside["x"] + beside["width"] < change["x"]
+    desk.check_accessible(page)
+    desk.check_fits(page)
+
+    page.wait_for_timeout(500)  # until it is stored
+    page.keyboard.press("j")
+    expect(page).to_have_url(re.compile(r"\?in=by%3Dpeople&from=\d+$"))
+    assert page.evaluate("performance.getEntriesByType('navigation')[0].transferSize") == 0
+    expect(trail.locator("li").last.locator("[aria-current=page]")).to_be_visible()
+    expect(page.get_by_role("link", name="Next")).to_have_count(0)
