@@ -147,13 +147,20 @@ def may_gate(judge: str) -> bool:
 
 
 def errors_of(judge: str) -> tuple[Count, Count] | None:
-    """A judge's sensitivity and specificity, as counts over all its cards of verdicts; None where it has none."""
-    cards = JudgeCard.objects.filter(judge=judge).exclude(metrics__has_key="consistency")
-    found = [metrics for metrics in cards.values_list("metrics", flat=True) if "k" in metrics["sensitivity"]]
-    if not found:
+    """A judge's sensitivity and specificity, as counts over its cards of verdicts; None where it has none.
+
+    Of several samples of one set the largest counts, so that no answer counts twice.
+    """
+    cards = JudgeCard.objects.filter(judge=judge).exclude(metrics__has_key="consistency").order_by("pk")
+    by_set: dict[str, Mapping[str, Any]] = {}
+    for card in cards:
+        name = card.metrics.get("drawn_from", card.dataset)
+        if "k" in card.metrics["sensitivity"] and card.metrics["n"] > by_set.get(name, {"n": 0})["n"]:
+            by_set[name] = card.metrics
+    if not by_set:
         return None
     hits, passes = (
-        Count(*(sum(metrics[name][part] for metrics in found) for part in ("k", "n")))
+        Count(*(sum(metrics[name][part] for metrics in by_set.values()) for part in ("k", "n")))
         for name in ("sensitivity", "specificity")
     )
     return hits, passes

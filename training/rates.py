@@ -51,11 +51,12 @@ def corrected(found: Count, *, sensitivity: Count, specificity: Count, seed: int
     usable = skill >= LEAST_SKILL
     if float(np.mean(~usable)) > MOST_UNSKILLED:
         return Corrected(None, None, None, "the judge's errors are known too roughly")
-    rates = np.clip((drawn + drawn_sp - 1)[usable] / skill[usable], 0.0, 1.0)
-    low, high = np.percentile(rates, [2.5, 97.5])
-    value = min(1.0, max(0.0, (share + sp - 1) / (se + sp - 1)))
-    # The estimate can lie outside where it is cut off at 0 or 1.
-    return Corrected(value, min(float(low), value), max(float(high), value))
+    low, high = np.percentile((drawn + drawn_sp - 1)[usable] / skill[usable], [2.5, 97.5])
+    if high < 0 or low > 1:
+        # 0 % (0 to 0) would be a certainty that comes from a contradiction.
+        return Corrected(None, None, None, "the judge must err otherwise here than on the labelled answers")
+    value, low, high = (min(1.0, max(0.0, float(one))) for one in ((share + sp - 1) / (se + sp - 1), low, high))
+    return Corrected(value, min(low, value), max(high, value))
 
 
 def _resampled(count: Count, chance: np.random.Generator) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":

@@ -175,7 +175,13 @@ def test_pairs_are_advisory_unless_consistent_and_clearly_right() -> None:
 @pytest.mark.django_db
 def test_errors_of_a_judge_add_up_over_its_cards_of_verdicts() -> None:
     assert judging.errors_of("logprob-1") is None
-    for dataset, metrics in (("XSTest, a", VERDICTS), ("XSTest, b", VERDICTS), ("pairs", PREFERENCES)):
+    few = {**VERDICTS, "sensitivity": {**SHARE, "k": 1, "n": 9}, "n": 20, "drawn_from": "XSTest, a"}
+    for dataset, metrics in (
+        ("XSTest, a", VERDICTS),
+        ("XSTest, a, 20 drawn", few),
+        ("XSTest, b", VERDICTS),
+        ("pairs", PREFERENCES),
+    ):
         keep(dataset, metrics)
     assert judging.errors_of("logprob-1") == (Count(180, 200), Count(180, 200))
 

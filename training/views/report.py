@@ -10,7 +10,7 @@ from training import judging, policies, runner
 from training.models import Arm, Evaluation, Round
 from training.recipes.plan import STAGES
 from training.states import DONE, FAILED, MOVING, PAUSED
-from training.views import standing, words
+from training.views import corrected, standing, words
 
 ARM_LABELS = dict(Arm.choices)
 LOOK_GROUPS = ("harmful", "benign")
@@ -175,6 +175,7 @@ def _result(round_: Round, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
         "seed": round_.seed,
         "measures": measures(evaluations),
         "standing": standing.against_three(round_, evaluations),
+        "corrected": corrected.context(evaluations),
     }
 
 

@@ -4,6 +4,7 @@ Whatever goes wrong with a request leaves its item unscored, with the reason: no
 default. What a server answers is untrusted: it is read up to a limit, for a limited time, and into known shapes alone.
 """
 
+import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,8 @@ AT_ONCE = 8
 MOST_BYTES = 1_000_000
 GIVE_UP_AFTER = 5  # requests in a row that failed for good
 BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
+# A line for each verdict would bury what a worker's log is read for.
+logging.getLogger("httpx2").setLevel(logging.WARNING)
 FAULTS = (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError, ValueError)
 
 

@@ -49,16 +49,21 @@ class Command(BaseCommand):
         ]
         for source, metrics in tasks.measure_judge_on(chosen, options["judge"]).items():
             drawn = metrics["n"] < len(by_source[source])
-            self._keep(source, f"{LABELS}, {source}{_sample(options, drawn=drawn)}", metrics)
+            self._keep(source, f"{LABELS}, {source}", _sample(options, drawn=drawn), metrics)
 
     def _pairs(self, options: dict[str, Any]) -> None:
         pairs = judging.read_pairs(options["pairs"])
         chosen = judging.sampled(pairs, options["sample"], options["seed"])
         metrics = tasks.measure_judge_on_pairs(chosen, options["judge"])
-        self._keep("pairs", f"{PAIRS}{_sample(options, drawn=len(chosen) < len(pairs))}", metrics)
+        self._keep("pairs", PAIRS, _sample(options, drawn=len(chosen) < len(pairs)), metrics)
 
-    def _keep(self, label: str, dataset: str, metrics: dict[str, Any]) -> None:
-        card = judging.record(dataset=dataset, metrics=metrics, template=metrics["template"], by="card_judge")
+    def _keep(self, label: str, dataset: str, sample: str, metrics: dict[str, Any]) -> None:
+        card = judging.record(
+            dataset=dataset + sample,
+            metrics={**metrics, "drawn_from": dataset},
+            template=metrics["template"],
+            by="card_judge",
+        )
         self.stdout.write(f"{label}: {_numbers(card)} ({card.judge}, n = {card.metrics['n']}, {_word(card)})")
 
 
@@ -76,4 +81,5 @@ def _numbers(card: JudgeCard) -> str:
 
 
 def _word(card: JudgeCard) -> str:
-    return "advisory" if card.advisory else "may gate"
+    strong = "strong, but preferences gate nothing" if judging.is_of_pairs(card.metrics) else "may gate"
+    return "advisory" if card.advisory else strong
