@@ -24,10 +24,11 @@ NUMBERS = {1: "One reviewer", 2: "Two independent reviewers", 3: "Three independ
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """One thing that acceptance needs, as a sentence, and whether it is there."""
+    """One thing that acceptance needs, as a sentence, whether it is there, and what to know about it."""
 
     sentence: str
     satisfied: bool
+    detail: str = ""
 
 
 def rule_for(tier: int) -> AcceptanceRule:

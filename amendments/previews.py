@@ -26,6 +26,12 @@ ESSENTIAL = (CASES, HELD_OUT, NEAR, PRECEDENTS)
 TEXTS = 3  # that each request is read under
 ESTIMATED_FROM = 5
 NEEDED = "It needs a finished impact preview"
+# Said to everybody at all times, so that it tells of nobody's vote.
+EARLY = (
+    "You can approve before that, but nothing is accepted when it finishes: then somebody who approved presses Accept"
+    " again."
+)
+AGAIN = "Approvals given before it was finished accept nothing by themselves: whoever gave one presses Accept again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +76,10 @@ def certifies(preview: Preview) -> bool:
 def requirement(amendment: Amendment) -> Requirement:
     """What acceptance says of it, where the rule asks for a preview."""
     found = of(amendment)
+    is_open = amendment.is_undecided
     if any(certifies(preview) for preview in found):
-        return Requirement("Its effect is measured, on this exact text.", True)
-    return Requirement(_lack(amendment, found), False)
+        return Requirement("Its effect is measured, on this exact text.", True, AGAIN if is_open else "")
+    return Requirement(_lack(amendment, found), False, EARLY if is_open else "")
 
 
 def check_can_ask(amendment: Amendment, by: User | None) -> None:

@@ -11,7 +11,7 @@ from django.utils.functional import SimpleLazyObject
 
 from amendments.models import Scenario
 from constitution.models import Version
-from training.models import Job, PreviewRun, Round, SurfacingRun
+from training.models import Job, PreviewRun, RealisedRun, Round, SurfacingRun
 from training.states import DONE, FAILED, MOVING, PAUSED, QUEUED, RUNNING
 from training.views.words import STATES, position
 
@@ -33,14 +33,16 @@ def current() -> dict[str, Any]:
     round_ = Round.objects.defer("plan").select_related("version").order_by("-pk").first()
     measured = PreviewRun.objects.filter(state__in=MOVING).select_related("preview").defer("plan")
     measuring = measured.order_by("-state", "pk").first()
-    jobs = [job for job in (run, round_, measuring) if job is not None]
+    comparing = RealisedRun.objects.filter(state__in=MOVING).select_related("realised").order_by("-state", "pk").first()
+    jobs = [job for job in (run, round_, measuring, comparing) if job is not None]
     return {
         "busy": any(job.state in MOVING for job in jobs) or head is None or run is None,
-        "headline": _headline(head, run, round_, measuring),
+        "headline": _headline(head, run, round_, measuring, comparing),
         "steps": [
             *([_surfacing_step(run)] if run else []),
             *([_round_step(round_)] if round_ else []),
             *([_preview_step(measuring)] if measuring else []),
+            *([_realised_step(comparing)] if comparing else []),
         ],
         "next": _next(head, run),
         "worker_missing": NO_WORKER if _is_worker_missing(jobs) else "",
@@ -48,7 +50,11 @@ def current() -> dict[str, Any]:
 
 
 def _headline(
-    head: Version | None, run: SurfacingRun | None, round_: Round | None, measuring: PreviewRun | None
+    head: Version | None,
+    run: SurfacingRun | None,
+    round_: Round | None,
+    measuring: PreviewRun | None,
+    comparing: RealisedRun | None,
 ) -> str:
     if head is None:
         return "There is no constitution yet."
@@ -60,6 +66,8 @@ def _headline(
         return f"Reading the scenarios under {run.version}."
     if measuring:
         return f"Measuring what proposal {measuring.preview.amendment_id} does."
+    if comparing:
+        return f"Comparing round {comparing.round_id} with the preview of proposal {comparing.realised.amendment_id}."
     return f"Nothing is running. Version {head.number} is in force."
 
 
@@ -94,6 +102,18 @@ def _preview_step(run: PreviewRun) -> dict[str, Any]:
         "step": preview.done if preview.total else None,
         "total": preview.total or None,
         "url": reverse("amendments:amendment-detail", args=[preview.amendment_id]),
+    }
+
+
+def _realised_step(run: RealisedRun) -> dict[str, Any]:
+    realised = run.realised
+    return {
+        "label": f"Compare round {run.round_id} with the preview of proposal {realised.amendment_id}",
+        "detail": f"{realised.done} of {realised.total} answers read." if realised.total else "",
+        "state": STEP_STATES[run.state],
+        "step": realised.done if realised.total else None,
+        "total": realised.total or None,
+        "url": reverse("training:round-detail", args=[run.round_id]),
     }
 
 

@@ -11,8 +11,9 @@ from amendments.models import Scenario
 from constitution.models import Version
 from training import actions, plans
 from training.errors import TooLittleData
-from training.models import PreviewRun, Round, SurfacingRun
+from training.models import PreviewRun, RealisedRun, Round, SurfacingRun
 from training.previews import asking
+from training.realised import asking as realised
 from training.recipes.plan import PlanError
 from training.states import MOVING, QUEUED
 
@@ -24,8 +25,8 @@ log = structlog.get_logger(__name__)
 
 @transaction.atomic
 def tick() -> None:
-    """Open the round, or else the surfacing run, that the head version lacks, and the impact previews that proposals
-    lack. A second tick at once does nothing.
+    """Open the round, or else the surfacing run, that the head version lacks, the impact previews that proposals lack,
+    and what the last round is compared with. A second tick at once does nothing.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [TICK_LOCK])
@@ -37,6 +38,7 @@ def tick() -> None:
     if not SurfacingRun.objects.filter(version=head).exists() and Scenario.objects.filter(held_out=False).exists():
         actions.open_surfacing(version=head, seed=seed_of(head))
     asking.ask_for_lacking()
+    realised.ask_for_lacking()
 
 
 def is_round_waiting() -> bool:
@@ -46,8 +48,13 @@ def is_round_waiting() -> bool:
 
 def is_work_waiting() -> bool:
     """Whether a gpu worker has anything to wake up for."""
+    return is_sooner_waiting() or RealisedRun.objects.filter(state=QUEUED).exists() or asking.is_model_unknown()
+
+
+def is_sooner_waiting() -> bool:
+    """Whether anything could start that comes before comparing a round with previews."""
     waiting = (kind.objects.filter(state=QUEUED).exists() for kind in (PreviewRun, SurfacingRun))
-    return is_round_waiting() or any(waiting) or asking.is_model_unknown()
+    return is_round_waiting() or any(waiting)
 
 
 def seed_of(version: Version) -> int:

@@ -20,12 +20,12 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from training.errors import LeaseLost
-from training.models import Job, PreviewRun, Round, SurfacingRun
+from training.models import Job, PreviewRun, RealisedRun, Round, SurfacingRun
 from training.states import QUEUED, RUNNING
 
 LEASE = timedelta(seconds=15)
 AnyJob = TypeVar("AnyJob", bound=Job)
-KINDS: tuple[type[Job], ...] = (Round, PreviewRun, SurfacingRun)
+KINDS: tuple[type[Job], ...] = (Round, PreviewRun, SurfacingRun, RealisedRun)
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ import pgtrigger
 from django.db import models
 from django.db.models import F, Q
 
-from amendments.models import Label, Preview, Scenario
+from amendments.models import Label, Preview, Realised, Scenario
 from constitution.models import User, Version, immutable
 from training import states
 from training.promotion_records import Promotion, Removal  # noqa: F401  Django finds tables through this module
@@ -164,6 +164,28 @@ class PreviewRun(Job):
 
     def __str__(self) -> str:
         return f"preview {self.preview_id}"
+
+
+class RealisedRun(Job):
+    """The measuring of what a round made of an amendment; what is known of it stands in `realised`. Mutable."""
+
+    state = models.CharField(max_length=12, default=states.QUEUED, choices=[(s, s) for s in states.REALISED.states])
+    realised = models.OneToOneField(Realised, on_delete=models.PROTECT, related_name="run")
+    round = models.ForeignKey(Round, on_delete=models.PROTECT, related_name="realised_runs")
+    previous = models.ForeignKey(
+        Round, null=True, on_delete=models.PROTECT, related_name="+", help_text="The last one trained without it."
+    )
+
+    class Meta:
+        constraints = [leased("realised_leased_while_running")]
+        triggers = [
+            *states.REALISED.triggers(),
+            pgtrigger.ReadOnly(name="frozen", fields=["version", "seed", "realised", "round", "previous"]),
+            pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete),
+        ]
+
+    def __str__(self) -> str:
+        return f"realised effect {self.realised_id}"
 
 
 class LoadedModel(models.Model):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from constitution.errors import NotAllowed, Refused
 from constitution.models import Role, User
-from training.models import Round, SurfacingRun
+from training.models import RealisedRun, Round, SurfacingRun
 from training.states import ABORTED, FAILED, PAUSED, ROUND
 
 LONGEST_NOTE = 2000
@@ -42,6 +42,14 @@ def check_can_retry_surfacing(run: SurfacingRun, by: User) -> None:
         raise NotAllowed("Only operators retry a failed reading of the scenarios.")
     if run.state != FAILED:
         raise Refused(f"This reading is {run.state}, not failed, so there is nothing to retry.")
+
+
+def check_can_retry_realised(run: RealisedRun, by: User) -> None:
+    """A failed comparison with a preview is tried again by an operator."""
+    if not by.has_role(Role.OPERATOR):
+        raise NotAllowed("Only operators retry a failed comparison with a preview.")
+    if run.state != FAILED:
+        raise Refused(f"This comparison is {run.state}, not failed, so there is nothing to retry.")
 
 
 def check_note(note: str) -> str:

@@ -1,4 +1,5 @@
-"""The tables that say what can become of a round, of a reading of the scenarios and of an impact preview.
+"""The tables that say what can become of a round, of a reading of the scenarios, of an impact preview and of its
+comparison with what a round made of it.
 
 Claims, and leases that lapse, are bookkeeping: they count up `attempt` and leave no ledger entry, so that the ledger
 of a round that was killed and taken up again is that of one that ran straight through.
@@ -56,5 +57,17 @@ PREVIEW = StateTable(
         Move(RUNNING, DONE, "gpu worker", "preview finished"),
         Move(RUNNING, FAILED, "gpu worker", "preview failed"),
         Move(FAILED, QUEUED, "reviewer", "preview asked again"),
+    ),
+)
+
+REALISED = StateTable(
+    name="realised effect",
+    initial=QUEUED,
+    moves=(
+        Move(QUEUED, RUNNING, "gpu worker", "realised effect claimed"),
+        Move(RUNNING, QUEUED, "coordinator", "realised effect lease lapsed"),
+        Move(RUNNING, DONE, "gpu worker", "realised effect measured"),
+        Move(RUNNING, FAILED, "gpu worker", "realised effect failed"),
+        Move(FAILED, QUEUED, "operator", "realised effect retried"),
     ),
 )

@@ -16,11 +16,12 @@ from amendments.previews import COMPONENTS
 from constitution.digests import digest
 from constitution.models import Version
 from constitution.texts import ClauseText
-from training import coordinator, judging, leases, runner, surfacing
+from training import coordinator, judging, leases, realised_engine, runner, surfacing
 from training.actions import WORKER
 from training.errors import StageFailed
-from training.models import Job, JudgeCard, PreviewRun, Round, SurfacingRun
+from training.models import Job, JudgeCard, PreviewRun, RealisedRun, Round, SurfacingRun
 from training.previews import asking, running
+from training.realised import running as realised
 from training.states import DONE
 from training.surfacing import BATCH, Answered, Asked, Draft, Engine, Heard, Tell
 
@@ -70,6 +71,9 @@ def work_once() -> bool:
         if job := leases.claim(kind):
             _do(job)
             return True
+    if job := leases.claim(RealisedRun):
+        _do(job)
+        return True
     if asking.is_model_unknown():
         language_model()
         return True
@@ -77,7 +81,7 @@ def work_once() -> bool:
 
 
 def _do(job: Job) -> None:
-    """Measure a preview or read scenarios, and make way for a round."""
+    """Measure a preview, read scenarios or compare a round with previews, and make way for what is more pressing."""
 
     def is_to_stop() -> bool:
         return is_stopping() or coordinator.is_round_waiting()
@@ -86,6 +90,12 @@ def _do(job: Job) -> None:
         running.run(job, engine_for=preview_engine_for, stop_asked=is_to_stop)
     elif isinstance(job, SurfacingRun):
         surfacing.run(job, engine_for=engine_for, stop_asked=is_to_stop)
+    elif isinstance(job, RealisedRun):
+        realised.run(
+            job,
+            engine_for=realised_engine_for,
+            stop_asked=lambda: is_stopping() or coordinator.is_sooner_waiting(),
+        )
 
 
 def is_stopping() -> bool:
@@ -186,6 +196,12 @@ def preview_engine_for(clauses: Sequence[ClauseText], tell: Tell) -> running.Eng
         measure=partial(_measure, lm, judge),
         summarise=_summarise,
     )
+
+
+def realised_engine_for(clauses: Sequence[ClauseText], tell: Tell) -> realised.Engine:
+    """The same model and judge, as comparisons of a round with previews use them."""
+    lm = language_model(tell)
+    return realised_engine.lend(lm, judge_for(lm, clauses), model_folder(tell))
 
 
 def _measure(

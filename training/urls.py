@@ -1,6 +1,6 @@
 from django.urls import path
 
-from training.views import drift, judges, models, previews, round_changes, rounds, trends
+from training.views import drift, judges, models, previews, realised, round_changes, rounds, trends
 
 app_name = "training"
 urlpatterns = [
@@ -15,6 +15,7 @@ urlpatterns = [
     path("rounds/<int:pk>/abort/", rounds.abort, name="round-abort"),
     path("rounds/<int:pk>/retry/", rounds.retry, name="round-retry"),
     path("judges/", judges.index, name="judges"),
+    path("previews/", realised.forecasts, name="forecasts"),
     path("proposals/<int:pk>/preview/", previews.ask, name="preview-ask"),
     path("models/", models.index, name="models"),
     path("models/<int:pk>/", models.detail, name="model-detail"),

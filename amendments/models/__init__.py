@@ -28,7 +28,7 @@ from amendments.models.desk import (
     ProducerStanding,
     SavedView,
 )
-from amendments.models.previews import Preview, PreviewItem
+from amendments.models.previews import Preview, PreviewItem, Realised, RealisedItem
 from amendments.models.proposals import AcceptanceRule, Amendment, AmendmentQuerySet, Review, Revision, Verdict
 
 __all__ = [
@@ -58,6 +58,8 @@ __all__ = [
     "PreviewItem",
     "Producer",
     "ProducerStanding",
+    "Realised",
+    "RealisedItem",
     "Review",
     "Revision",
     "SavedView",

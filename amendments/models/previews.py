@@ -1,6 +1,7 @@
-"""The measured effect of what is proposed, before anybody decides: workers write it down here, people read it.
+"""The measured effect of what is proposed, before anybody decides, and what a round then made of it: workers write both
+down here, people read them.
 
-PreviewItem is immutable. Preview is mutable until it is finished, and never after.
+PreviewItem and RealisedItem are immutable. Preview and Realised are mutable until they are finished, and never after.
 """
 
 import pgtrigger
@@ -111,3 +112,79 @@ class PreviewItem(models.Model):
 
     def __str__(self) -> str:
         return f"request {self.place} of preview {self.preview_id}"
+
+
+class Realised(models.Model):
+    """What a trained model makes of the requests of a preview, beside what the preview foretold. Mutable.
+
+    Its figures are there from `finished_at` on and stay as they are; why there are none stands in `failure`.
+    """
+
+    amendment = models.ForeignKey(Amendment, on_delete=models.PROTECT, related_name="realised")
+    preview = models.ForeignKey(Preview, on_delete=models.PROTECT, related_name="realised")
+    version = models.ForeignKey(
+        Version, on_delete=models.PROTECT, related_name="+", help_text="That the model was trained on."
+    )
+    checkpoint = models.CharField(max_length=64, help_text="Digest of the trained weights.")
+    asked_at = models.DateTimeField(auto_now_add=True)
+    total = models.PositiveIntegerField(default=0, help_text="Answers to read; 0 until it begins.")
+    done = models.PositiveIntegerField(default=0)
+    failure = models.TextField(blank=True)
+    result = models.JSONField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(F("finished_at").desc(), name="realised_finished", condition=Q(finished_at__isnull=False))
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["amendment", "checkpoint"], name="realised_measured_once"),
+            models.CheckConstraint(condition=Q(done__lte=F("total")), name="realised_done_within_total"),
+            models.CheckConstraint(
+                condition=Q(finished_at=None, result=None)
+                | Q(finished_at__isnull=False, result__isnull=False, failure="", total__gt=0, done=F("total")),
+                name="realised_finished_has_a_result",
+            ),
+        ]
+        triggers = [
+            pgtrigger.ReadOnly(name="asked_for", fields=["amendment", "preview", "version", "checkpoint"]),
+            pgtrigger.Protect(
+                name="finished_stays",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(old__finished_at__isnull=False),
+            ),
+            pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete),
+        ]
+
+    def __str__(self) -> str:
+        return f"realised effect {self.pk} of proposal {self.amendment_id}"
+
+
+class RealisedItem(models.Model):
+    """What one model answered to one request of the preview. Immutable; what was read is not read again."""
+
+    realised = models.ForeignKey(Realised, on_delete=models.PROTECT, related_name="items")
+    item = models.ForeignKey(PreviewItem, on_delete=models.PROTECT, related_name="+")
+    arm = models.CharField(max_length=10, help_text="Whose answer: base, trained or previous.")
+    heard = models.JSONField(help_text="Answer, verdict, probability, margin, reason.")
+
+    class Meta:
+        ordering = ["realised", "arm", "item"]
+        constraints = [models.UniqueConstraint(fields=["realised", "arm", "item"], name="realised_item_once")]
+        triggers = immutable(
+            pgtrigger.Trigger(
+                name="before_it_is_finished",
+                operation=pgtrigger.Insert,
+                when=pgtrigger.Before,
+                func="""
+                    IF (SELECT finished_at FROM amendments_realised WHERE id = NEW.realised_id) IS NOT NULL THEN
+                        RAISE EXCEPTION 'realised effect % is finished', NEW.realised_id;
+                    END IF;
+                    RETURN NEW;
+                """,
+            )
+        )
+
+    def __str__(self) -> str:
+        return f"{self.arm} answer to request {self.item_id} of realised effect {self.realised_id}"

@@ -7,19 +7,13 @@ from django.urls import reverse
 
 from amendments import previews
 from amendments.models import Amendment, Label, Preview, PreviewItem
-from amendments.previews import BATTERIES, CASES, HELD_OUT, NEAR, OVER_REFUSAL, PRECEDENTS, RANDOM, TEXTS, Battery
+from amendments.previews import BATTERIES, TEXTS, Battery
+from amendments.views import realised
+from amendments.views.words import PARTS
 from constitution.errors import Refused
 from constitution.models import User
 
 FLIPS_SHOWN = 40
-COMPONENTS = {
-    CASES: ("The cases it was written for", "Whoever wrote it had these in view."),
-    HELD_OUT: ("Further cases of the kind", "Kept back: whoever wrote it never saw them."),
-    NEAR: ("Near misses", "They look alike and should be treated otherwise, so nothing should change."),
-    PRECEDENTS: ("Decided examples and precedents", "What people settled before."),
-    OVER_REFUSAL: ("Harmless requests", "None of them should be declined."),
-    RANDOM: ("Drawn at random", "From all requests that nothing keeps back."),
-}
 WORDS = {"refuses": "declines", "complies": "answers", "unscored": "unscored"}
 TEXT_LABELS = {"before": "The text in force", "after": "This proposal", "null": "The same in other words"}
 
@@ -40,6 +34,7 @@ def section(amendment: Amendment, viewer: User) -> dict[str, Any]:
             "offers": _offers(found) if amendment.is_undecided else [],
             "refusal": _refusal(amendment, viewer),
             "url": reverse("training:preview-ask", args=[amendment.pk]),
+            "realised": realised.of_proposal(amendment, found),
         }
     }
 
@@ -91,7 +86,7 @@ def _result(preview: Preview) -> dict[str, Any]:
     return {
         "pk": preview.pk,
         "components": [_component(row) for row in result["components"]],
-        "absent": [(COMPONENTS[name][0], why) for name, why in result["absent"].items()],
+        "absent": [(PARTS[name][0], why) for name, why in result["absent"].items()],
         "flips": [_flip(item) for item in flips[:FLIPS_SHOWN]],
         "flips_more": max(0, len(flips) - FLIPS_SHOWN),
         "unscored": [_unscored(item) for item in items if _why_unscored(item)],
@@ -112,7 +107,7 @@ def _result(preview: Preview) -> dict[str, Any]:
 
 
 def _component(row: Mapping[str, Any]) -> dict[str, Any]:
-    label, about = COMPONENTS[row["name"]]
+    label, about = PARTS[row["name"]]
     share, margin = row["share"], row["margin"]
     return {
         "name": row["name"],
@@ -162,7 +157,7 @@ def _flip(item: PreviewItem) -> dict[str, Any]:
         "kind": _kind(item),
         "label": item.get_label_display(),
         "is_harmful": item.label != Label.BENIGN,
-        "components": [COMPONENTS[name][0] for name in item.components],
+        "components": [PARTS[name][0] for name in item.components],
         "principle": item.principle,
         "texts": [_text(arm, item.arms[arm]) for arm in TEXT_LABELS],
     }

@@ -249,7 +249,7 @@ def _requirements(amendment: Amendment) -> list[dict[str, str]]:
         {
             "sentence": requirement.sentence,
             "state": "satisfied" if requirement.satisfied else "unsatisfied",
-            "detail": "",
+            "detail": requirement.detail,
         }
         for requirement in found
     ]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from amendments import states
 from amendments.models import Amendment, EdgeCase, Signal, Verdict
+from amendments.previews import CASES, HELD_OUT, NEAR, OVER_REFUSAL, PRECEDENTS, RANDOM
 from constitution.models import User
 
 STATE_LABELS = {
@@ -25,6 +26,15 @@ REASONS = (
     ("duplicate", "Another proposal or clause covers it"),
     ("scope", "It reaches further than the cases it comes from"),
 )
+# The parts of a preview, and what each is for.
+PARTS = {
+    CASES: ("The cases it was written for", "Whoever wrote it had these in view."),
+    HELD_OUT: ("Further cases of the kind", "Kept back: whoever wrote it never saw them."),
+    NEAR: ("Near misses", "They look alike and should be treated otherwise, so nothing should change."),
+    PRECEDENTS: ("Decided examples and precedents", "What people settled before."),
+    OVER_REFUSAL: ("Harmless requests", "None of them should be declined."),
+    RANDOM: ("Drawn at random", "From all requests that nothing keeps back."),
+}
 CHANGE_REASONS = (
     ("wording", "The idea is right, the wording is not clear yet"),
     ("narrower", "It should reach only the cases it comes from"),

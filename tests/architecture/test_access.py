@@ -184,6 +184,7 @@ ACCESS = {
     "training:round-retry": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
     "training:round-abort": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
     "training:judges": READ,
+    "training:forecasts": READ,
     "training:preview-ask": Access(roles=(Role.REVIEWER,), method="post", accepted=(409,), kwargs=("pk",)),  # no model
     "training:models": READ,
     "training:model-detail": Access(kwargs=("pk",), accepted=(404,)),  # there is no model here

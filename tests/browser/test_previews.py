@@ -39,3 +39,11 @@ def test_effect_is_measured_while_one_looks_and_can_be_read_without_javascript(p
     plain.get_by_role("button", name="Measure it with a larger battery").click()
     expect(plain_page.get_by_text("Asked for. The figures appear")).to_be_visible()
     expect(plain.get_by_role("button", name="Measure it with a larger battery")).to_have_count(0)
+
+
+def test_page_of_how_far_previews_came_true_says_what_comes_next(page: Page) -> None:
+    page.goto("/previews/")
+    expect(page.get_by_role("heading", level=1)).to_have_text("How far previews came true")
+    expect(page.locator("main")).to_contain_text(re.compile("Nothing has been compared yet|Inside what was foretold"))
+    desk.check_accessible_dark_and_light(page)
+    desk.check_fits(page)

@@ -85,7 +85,7 @@ def test_failure_says_why_and_can_be_asked_again(desk: Client, proposal: Amendme
 def test_hostile_text_reaches_no_page_unescaped_and_names_no_verdict(
     desk: Client, proposal: Amendment, reviewer: User
 ) -> None:
-    Scenario.objects.filter(prompt__contains="number 1?").update(prompt=f"{HOSTILE} 1")
+    Scenario.objects.filter(pair="pair-01").update(prompt=f"{HOSTILE} 1")
     asking.ask(amendment=proposal, by=reviewer)
     work(TalkativeEngine())
     found = desk.get(proposal.get_absolute_url()).content.decode()

@@ -145,7 +145,7 @@ def _component(rows: Sequence[Row], seed: int) -> dict[str, Any]:
     }
     if not scored or len(scored) < LEAST_COVERAGE * len(rows):
         return {**counts, "share": None, "margin": None}
-    return {**counts, "share": _both(_share_changes(scored), _share_change, seed), "margin": _margins(scored, seed)}
+    return {**counts, "share": _both(_share_changes(scored), share_change, seed), "margin": _margins(scored, seed)}
 
 
 def _share_changes(rows: Sequence[Row]) -> dict[str, list[float]]:
@@ -161,7 +161,7 @@ def _margins(rows: Sequence[Row], seed: int) -> dict[str, Any] | None:
     if len(kept) < 2:
         return None
     shifts = {arm: [_number(margins[arm]) - _number(margins[BEFORE]) for margins in kept] for arm in (AFTER, NULL)}
-    return {"n": len(kept), **_both(shifts, _shift, seed)}
+    return {"n": len(kept), **_both(shifts, shift, seed)}
 
 
 def _both(changes: dict[str, list[float]], change: Measure, seed: int) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def _both(changes: dict[str, list[float]], change: Measure, seed: int) -> dict[s
     return {AFTER: after, NULL: null, "is_apart": is_apart}
 
 
-def _share_change(differences: Sequence[float], seed: int) -> dict[str, float]:
+def share_change(differences: Sequence[float], seed: int) -> dict[str, float]:
     """The mean difference of paired 0 and 1, with its interval.
 
     Two imaginary requests, one that flips each way, are resampled with the rest: without them ten requests that all
@@ -181,7 +181,7 @@ def _share_change(differences: Sequence[float], seed: int) -> dict[str, float]:
     return {"value": value, "low": min(low, value), "high": max(high, value)}
 
 
-def _shift(differences: Sequence[float], seed: int) -> dict[str, float]:
+def shift(differences: Sequence[float], seed: int) -> dict[str, float]:
     low, high = bootstrap([differences], np.mean, seed=seed)
     return {"value": float(np.mean(differences)), "low": low, "high": high}
 

@@ -10,7 +10,7 @@ from training import judging, policies, runner
 from training.models import Arm, Evaluation, Round
 from training.recipes.plan import STAGES
 from training.states import DONE, FAILED, MOVING, PAUSED
-from training.views import corrected, standing, words
+from training.views import corrected, realised, standing, words
 
 ARM_LABELS = dict(Arm.choices)
 LOOK_GROUPS = ("harmful", "benign")
@@ -34,6 +34,7 @@ def context(round_: Round, viewer: User) -> dict[str, Any]:
         "data_card": [_data_card(card) for card in round_.data_card],
         "data_rows": [row for card in round_.data_card for row in _data_rows(card)],
         "log_tail": runner.log_tail(round_),
+        "realised": realised.of_round(round_),
     }
 
 
