@@ -12,6 +12,7 @@ from psycopg.errors import LockNotAvailable
 
 from amendments.cases import check_may_mark, wait_for_turn
 from amendments.models import Cluster, ClusterMove, EdgeCase, MoveKind
+from amendments.models.cases import Centroid
 from config.live import publish as announce
 from constitution import ledger
 from constitution.errors import Refused
@@ -139,6 +140,7 @@ def _move(
     undoes: ClusterMove | None = None,
 ) -> ClusterMove:
     EdgeCase.objects.filter(pk__in=cases).update(cluster=target)
+    Centroid.objects.filter(cluster__in=[source, target]).delete()  # measured anew when the next case comes
     return ClusterMove.objects.create(
         kind=kind, source=source, target=target, cases=list(cases), person=by, undoes=undoes
     )

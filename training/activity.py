@@ -78,7 +78,7 @@ def _surfacing_step(run: SurfacingRun) -> dict[str, Any]:
         "state": STEP_STATES[run.state],
         "step": run.read,
         "total": run.total or None,
-        "url": "",
+        "url": reverse("training:reading-detail", args=[run.pk]),
     }
 
 

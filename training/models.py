@@ -12,6 +12,7 @@ from amendments.models import Label, Preview, Realised, Scenario
 from constitution.models import User, Version, immutable
 from training import states
 from training.promotion_records import Promotion, Removal  # noqa: F401  Django finds tables through this module
+from training.signal_records import SignalCard, SignalReading  # noqa: F401
 
 MAX_UNSCORED = 0.05
 

@@ -1,18 +1,19 @@
 """What to read under which clauses, and how pressing what it shows is. Pure: values in, values out."""
 
-import math
 import random
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+from amendments.joining import Place
 from amendments.models import EdgeCase, Label, Scenario, Signal
+from constitution.digests import digest
 from constitution.texts import ClauseText
 
 # A word says what a request is about from this length on.
 SHORTEST_WORD = 4
 RANDOM_SHARE = 0.1
 READ_UNDER = 2
-TIER_WEIGHTS = {1: 3.0, 2: 2.0, 3: 1.0}
 
 
 def choose(scenarios: Iterable[Scenario], *, seed: int, most: int) -> list[Scenario]:
@@ -21,12 +22,16 @@ def choose(scenarios: Iterable[Scenario], *, seed: int, most: int) -> list[Scena
     Harmless requests show over-refusal, and where a clause of tier 2 should settle them, a machine may propose. Those
     that a clause of style settles show little: nobody asks whether to help with them.
     """
-    chance = random.Random(seed)  # noqa: S311 - a reproducible order
     rows = sorted(scenarios, key=lambda row: row.digest)
-    chance.shuffle(rows)
-    drawn = rows[: max(1, round(most * RANDOM_SHARE))]
+    random.Random(seed).shuffle(rows)  # noqa: S311 - a reproducible order
+    drawn = rows[: drawn_of(most)]
     rest = sorted(rows[len(drawn) :], key=lambda row: (row.label != Label.BENIGN, row.settled_by[:1] in ("U", "T")))
     return [*drawn, *rest[: most - len(drawn)]]
+
+
+def drawn_of(most: int) -> int:
+    """How many of the first that were chosen are drawn from all, and stand for all."""
+    return max(1, round(most * RANDOM_SHARE))
 
 
 def applicable(request: str, settled_by: str, in_force: Iterable[ClauseText]) -> list[ClauseText]:
@@ -54,16 +59,23 @@ def nearest(request: str, settled_by: str, clauses: Iterable[ClauseText]) -> Cla
     return min(clauses, key=lambda clause: (clause.principle != settled_by, -_nearness(request, clause)), default=None)
 
 
-def priority(tier: int, scores: Sequence[float]) -> float:
-    """Place in the queue: tier weight x severity (mean score) x log(1 + size)."""
-    return TIER_WEIGHTS[tier] * sum(scores) / len(scores) * math.log(1 + len(scores))
-
-
 def priority_reason(signal: str, *, cases: int, read: int) -> str:
-    """Why a proposal stands where it does, in words. `read`: how many requests of that kind were read."""
+    """What a proposal rests on, in words. `read`: how many requests of that kind were read."""
     if signal == Signal.OVER_REFUSAL:
         return f"Under this clause the model declined {cases} of {read} harmless requests that it read."
-    return f"Under this clause and another the model gave opposite answers to {cases} of {read} requests."
+    if signal == Signal.CONFLICT:
+        return f"Under this clause and another the model gave opposite answers to {cases} of {read} requests."
+    return f"{cases} of {read} requests under this clause stand out: {Signal(signal).meaning}"
+
+
+def digest_of(request: str) -> str:
+    """What tells a decided request from others."""
+    return digest(["decided", request])
+
+
+def near_of(found: Place) -> dict[str, Any]:
+    """For an edge case's detail: which case asks nearly the same."""
+    return {"near": {"case": found.near, "cosine": round(found.cosine, 3)}} if found.near else {}
 
 
 def _nearness(request: str, clause: ClauseText) -> float:

@@ -3,7 +3,7 @@
 It may be killed at any moment: what was read is not read again, and what was filed is not filed twice.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -12,10 +12,10 @@ import structlog
 from django.conf import settings
 
 from amendments.actions import propose
-from amendments.cases import cluster_for
 from amendments.errors import HeldBack
 from amendments.models import Amendment, Cluster, EdgeCase, Label, Producer, Scenario, Signal
 from amendments.operations import Revise
+from amendments.pressing import weigh
 from amendments.producers import check_may_file
 from amendments.scores import effect_words
 from config.live import publish as announce
@@ -23,12 +23,12 @@ from constitution.errors import Refused
 from constitution.models import Tier
 from constitution.resolution import in_force
 from constitution.texts import ClauseText
-from training import actions, judging, leases, reading
+from training import actions, leases, reading
 from training.errors import LeaseLost, StageFailed
+from training.findings import Answered, Asked, Findings, keep
 from training.models import Reading, SurfacingRun
 
 BATCH = 8
-LEAST_SIGNAL = 0.5
 # Not every draft does more good than harm, so more clusters are drafted for than proposals are filed.
 MOST_PROPOSALS, MOST_DRAFTED = 4, 10
 MOST_TRIES = 5
@@ -37,34 +37,6 @@ LONGEST_MESSAGE = 200
 Tell = Callable[[str], None]
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A scenario and the clauses to read it under, the most applicable first."""
-
-    scenario: Scenario
-    clauses: tuple[ClauseText, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What the model answered under a clause, and the judge's verdict on it."""
-
-    principle: str
-    response: str
-    verdict: str
-    probability: float | None
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A scenario's answers, in the order of its clauses, and the signals that they give, from 0 to 1."""
-
-    scenario: Scenario
-    heard: tuple[Heard, ...]
-    signals: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +53,9 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What the gpu worker lends. `draft` takes a clause and (request, label, twin) of cases that it got wrong."""
+    """What the gpu worker lends. `draft` takes a clause and (request, label, twin) of cases that it got wrong; `embed`
+    gives what requests are about, packed, as directions of the kind `embedding`; without it all cases of a principle
+    with one signal are one cluster."""
 
     model: str
     checkpoint: str
@@ -89,6 +63,8 @@ class Engine:
     judge: str
     read: Callable[[Sequence[Asked]], Iterator[Answered]]
     draft: Callable[[ClauseText, Sequence[tuple[str, str, str]], int], list[Draft]]
+    embedding: str = ""
+    embed: Callable[[Sequence[str]], list[bytes]] | None = None
 
 
 EngineFor = Callable[[Sequence[ClauseText], Tell], Engine]
@@ -122,6 +98,7 @@ def _run(claimed: SurfacingRun, engine_for: EngineFor, check: Callable[[], None]
     clauses = claimed.version.texts()
     candidates = Scenario.objects.filter(held_out=False).exclude(label=Label.UNKNOWN).order_by("pk")
     chosen = reading.choose(candidates, seed=claimed.seed, most=settings.SURFACING_SCENARIOS)
+    drawn = {row.pk for row in chosen[: reading.drawn_of(settings.SURFACING_SCENARIOS)]}
     _tell(claimed, "Loading the model.", total=len(chosen))
     engine = engine_for(clauses, lambda message: _tell(claimed, message))
     producer, _ = Producer.objects.get_or_create(
@@ -133,7 +110,8 @@ def _run(claimed: SurfacingRun, engine_for: EngineFor, check: Callable[[], None]
     answered = engine.read(asked)
     while answers := list(islice(answered, BATCH)):
         check()
-        _keep(claimed, engine, producer, answers)
+        findings = Findings(answers, judge=engine.judge, drawn=drawn)
+        keep(claimed, findings, producer, kind=engine.embedding, embed=engine.embed)
     held_back = _propose_most(claimed, engine, producer, clauses, check)
     actions.finish_surfacing(run=claimed, message=f"{_summary(claimed)}{held_back}"[:LONGEST_MESSAGE])
 
@@ -159,59 +137,6 @@ def _ask(row: Scenario, clauses: Sequence[ClauseText]) -> Asked:
     return Asked(row, tuple(reading.applicable(row.prompt, row.settled_by, in_force(clauses, row.context))))
 
 
-def _keep(claimed: SurfacingRun, engine: Engine, producer: Producer, answers: Sequence[Answered]) -> None:
-    """Write down what was answered and what it shows; all of a batch, or nothing."""
-    is_advisory = not judging.may_gate(engine.judge)
-    with leases.fenced(claimed) as row:
-        for answered in answers:
-            verdicts = [_verdict(heard, judge=engine.judge, is_advisory=is_advisory) for heard in answered.heard]
-            Reading.objects.create(run=row, scenario=answered.scenario, detail={"verdicts": verdicts})
-            for signal, score in answered.signals.items():
-                if score >= LEAST_SIGNAL:
-                    _keep_edge_case(row, producer, answered, Signal(signal), score, verdicts)
-        row.read += len(answers)
-        row.message = f"{row.read} of {row.total} scenarios read."
-        row.save(update_fields=["read", "message"])
-        announce("queue")
-
-
-def _verdict(heard: Heard, *, judge: str, is_advisory: bool) -> dict[str, Any]:
-    return {
-        "principle": heard.principle,
-        "response": heard.response,
-        "judge": judge,
-        "verdict": heard.verdict,
-        "probability": heard.probability,
-        "reason": heard.reason,
-        "is_advisory": is_advisory,
-    }
-
-
-def _keep_edge_case(
-    row: SurfacingRun,
-    producer: Producer,
-    answered: Answered,
-    signal: Signal,
-    score: float,
-    verdicts: Sequence[Mapping[str, Any]],
-) -> None:
-    first = answered.heard[0]
-    cluster = cluster_for(version=row.version_id, principle=first.principle, signal=signal)
-    EdgeCase.objects.get_or_create(
-        scenario=answered.scenario,
-        version_id=row.version_id,
-        principle_id=first.principle,
-        signal=signal,
-        defaults={
-            "cluster": cluster,
-            "producer": producer,
-            "score": score,
-            "response": first.response,
-            "detail": {"verdicts": list(verdicts)},
-        },
-    )
-
-
 def _pressing_clusters(claimed: SurfacingRun, clauses: Sequence[ClauseText]) -> list[Cluster]:
     """The most pressing cluster of each principle, most pressing first.
 
@@ -224,7 +149,7 @@ def _pressing_clusters(claimed: SurfacingRun, clauses: Sequence[ClauseText]) -> 
         name = cluster.principle_id
         if tiers[name] == Tier.UNIVERSAL or name in taken or not _wrong_cases(cluster):
             continue
-        pressing = reading.priority(tiers[name], [case.score for case in cluster.edge_cases.counted().order_by("pk")])
+        pressing = weigh(cluster, tiers[name]).priority
         if name not in ranked or pressing > ranked[name][0]:
             ranked[name] = (pressing, cluster)
     order = sorted(ranked.values(), key=lambda pair: (-pair[0], pair[1].pk))
@@ -276,11 +201,12 @@ def _file(
     seen: Sequence[int],
 ) -> bool:
     best, *others = drafts
-    scores = [case.score for case in cluster.edge_cases.counted().order_by("pk")]
+    weight = weigh(cluster, clause.tier)
     read = Reading.objects.filter(run=claimed, scenario__settled_by=clause.principle)
     if cluster.signal == Signal.OVER_REFUSAL:
         read = read.filter(scenario__label=Label.BENIGN)
-    reason = reading.priority_reason(cluster.signal, cases=len(scores), read=max(read.count(), len(scores)))
+    cases = len(weight.scores)
+    reason = reading.priority_reason(cluster.signal, cases=cases, read=max(read.count(), cases))
     with leases.fenced(claimed):
         try:
             propose(
@@ -291,8 +217,8 @@ def _file(
                 cluster=cluster,
                 alternatives=[_measured(draft) for draft in others],
                 measured={**_measured(best), "seen": list(seen)},
-                priority=reading.priority(clause.tier, scores),
-                priority_reason=reason,
+                priority=weight.priority,
+                priority_reason=f"{reason} {weight.reason}",
             )
         except HeldBack:
             raise

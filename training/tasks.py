@@ -16,14 +16,15 @@ from amendments.previews import COMPONENTS
 from constitution.digests import digest
 from constitution.models import Version
 from constitution.texts import ClauseText
-from training import coordinator, judging, leases, realised_engine, runner, surfacing
+from training import coordinator, deeper, deeper_engine, judging, leases, realised_engine, runner, surfacing
 from training.actions import WORKER
 from training.errors import StageFailed
+from training.findings import Answered, Asked, Heard
 from training.models import Job, JudgeCard, PreviewRun, RealisedRun, Round, SurfacingRun
 from training.previews import asking, running
 from training.realised import running as realised
 from training.states import DONE
-from training.surfacing import BATCH, Answered, Asked, Draft, Engine, Heard, Tell
+from training.surfacing import BATCH, Draft, Engine, Tell
 
 if TYPE_CHECKING:
     from training.engine.clauses import Clause
@@ -77,7 +78,17 @@ def work_once() -> bool:
     if asking.is_model_unknown():
         language_model()
         return True
-    return measure_judge()
+    return measure_judge() or look_deeper()
+
+
+def look_deeper() -> bool:
+    """In idle time, look deeper at what the newest reading read. True where work came up meanwhile."""
+    run = deeper.waiting()
+    if run is None or is_stopping() or coordinator.is_work_waiting():
+        return run is not None
+    name = Path(settings.MODEL or coordinator.MODEL_NAME_OF_DEFAULT).name
+    engine = deeper_engine.lend(language_model(), name, run.version.texts())
+    return not deeper.look(run, engine, is_to_stop=lambda: is_stopping() or coordinator.is_work_waiting())
 
 
 def _do(job: Job) -> None:
@@ -146,6 +157,8 @@ def engine_for(clauses: Sequence[ClauseText], tell: Tell) -> Engine:
         judge=judge.name,
         read=partial(_read, lm, judge),
         draft=partial(_draft, lm),
+        embedding=deeper_engine.embedding(lm, clauses),
+        embed=deeper_engine.embedder(lm, clauses),
     )
 
 

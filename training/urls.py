@@ -1,6 +1,6 @@
 from django.urls import path
 
-from training.views import drift, judges, models, previews, realised, round_changes, rounds, trends
+from training.views import drift, judges, models, previews, readings, realised, round_changes, rounds, trends
 
 app_name = "training"
 urlpatterns = [
@@ -14,6 +14,7 @@ urlpatterns = [
     path("rounds/<int:pk>/resume/", rounds.resume, name="round-resume"),
     path("rounds/<int:pk>/abort/", rounds.abort, name="round-abort"),
     path("rounds/<int:pk>/retry/", rounds.retry, name="round-retry"),
+    path("readings/<int:pk>/", readings.detail, name="reading-detail"),
     path("judges/", judges.index, name="judges"),
     path("previews/", realised.forecasts, name="forecasts"),
     path("proposals/<int:pk>/preview/", previews.ask, name="preview-ask"),

@@ -21,6 +21,7 @@ from amendments.actions.records import close, lock, record
 from amendments.known_items import DraftText, KnownText
 from amendments.models import Amendment, AmendmentQuerySet, Cluster, EdgeCase, KnownItem, Label, Producer, Scenario
 from amendments.operations import Revise
+from amendments.pressing import Weight, weigh
 from amendments.scores import effect_words
 from config.live import publish as announce
 from constitution.errors import Refused
@@ -31,6 +32,7 @@ from constitution.texts import ClauseText
 VOTERS = 5
 OPEN_FOR = timedelta(days=14)
 MOST_MEASURED_ON = 4
+BARE_STRENGTH = 0.8  # of the one case that an item speaks of for which no cluster was found
 CLOSED = "Enough reviewers voted on it, its time was over, or somebody edited its text."
 
 
@@ -136,6 +138,7 @@ def _plant(item: KnownText, head: Version, *, by: Actor, is_bare_too: bool) -> A
     cases = _seen(cluster) if cluster else []
     found = cluster.edge_cases.counted().count() if cluster else 0
     alike = Amendment.objects.undecided().real().filter(producer__isnull=False)
+    weight = weigh(cluster, clause.tier) if cluster else Weight(clause.tier, (BARE_STRENGTH,))
     amendment = propose(
         by=_producer(),
         base=head,
@@ -145,7 +148,7 @@ def _plant(item: KnownText, head: Version, *, by: Actor, is_bare_too: bool) -> A
         alternatives=[_draft(clause, other) for other in item.others],
         measured={**_draft(clause, item), **({"seen": [case.scenario_id for case in cases]} if cases else {})},
         priority=alike.aggregate(usual=Avg("priority"))["usual"] or 1.0,
-        priority_reason=_priority_reason(item, found),
+        priority_reason=f"{_priority_reason(item, found)} {weight.reason}",
         known_verdict=item.verdict,
     )
     KnownItem.objects.create(

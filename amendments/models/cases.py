@@ -1,6 +1,7 @@
 """What was found: the requests that are asked, by whom proposals are made, and the cases that the law does not settle.
 
-Producer and ClusterMove are immutable. Scenario, Cluster and CaseMark are mutable; of an EdgeCase the cluster alone is.
+Producer, Embedding and ClusterMove are immutable. Scenario, Cluster, Centroid and CaseMark are mutable; of an EdgeCase
+the cluster alone is.
 """
 
 import pgtrigger
@@ -28,7 +29,27 @@ class Signal(models.TextChoices):
     CONFLICT = "conflict", "Conflict"
     AMBIGUITY = "ambiguity", "Ambiguity"
     GAP = "gap", "Gap"
+    CONTEXT = "context", "Context"
+    PRECEDENT = "precedent", "Precedent"
+    CHANNEL = "channel", "Channel"
     REPORTED = "reported", "Reported"
+
+    @property
+    def meaning(self) -> str:
+        """What it says of a case, in a sentence."""
+        return MEANINGS[self]
+
+
+MEANINGS = {
+    Signal.OVER_REFUSAL: "A harmless request is declined.",
+    Signal.CONFLICT: "Two clauses that both apply lead to different answers.",
+    Signal.AMBIGUITY: "The same rule in other words leads to another answer, so the wording decides.",
+    Signal.GAP: "No decided case lies near it, and the nearest ones were declined.",
+    Signal.CONTEXT: "The answer changes with a fact of the deployment that must not matter.",
+    Signal.PRECEDENT: "The answer differs from what was decided in the cases nearest to it.",
+    Signal.CHANNEL: "The answer changes when the request is phrased otherwise, or comes with a planted instruction.",
+    Signal.REPORTED: "A person saw it and says why.",
+}
 
 
 class Scenario(models.Model):
@@ -49,6 +70,24 @@ class Scenario(models.Model):
 
     def __str__(self) -> str:
         return self.prompt[:80]
+
+
+class Embedding(models.Model):
+    """What a request is about, as a model has it: a direction of length 1. Immutable.
+
+    `kind` names the weights, the way and the decided cases that it was measured against; only equals compare.
+    """
+
+    scenario = models.ForeignKey(Scenario, on_delete=models.PROTECT, related_name="embeddings")
+    kind = models.CharField(max_length=100)
+    direction = models.BinaryField(help_text="16-bit floats, the lowest byte first.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["scenario", "kind"], name="embedding_once")]
+        triggers = immutable()
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.scenario_id}"
 
 
 class Producer(models.Model):
@@ -105,6 +144,26 @@ class Cluster(models.Model):
         while found.merged_into is not None:
             found = found.merged_into
         return found
+
+
+class Centroid(models.Model):
+    """The mean direction of a cluster's embedded cases. Mutable: it grows with each, and is dropped where people move
+    cases, to be measured anew when the next case looks for its place.
+    """
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="centroids")
+    kind = models.CharField(max_length=100)
+    mean = models.BinaryField(help_text="As Embedding.direction, not of length 1.")
+    size = models.PositiveIntegerField(help_text="How many cases it is the mean of.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["cluster", "kind"], name="centroid_once"),
+            models.CheckConstraint(condition=Q(size__gt=0), name="centroid_of_something"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of cluster {self.cluster_id}"
 
 
 class EdgeCaseQuerySet(models.QuerySet["EdgeCase"]):

@@ -8,9 +8,9 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST, require_safe
 
-from amendments import cases, clusters
+from amendments import cases, clusters, pressing
 from amendments.case_filters import count_of, page_of
-from amendments.models import Cluster, ClusterMove, MoveKind
+from amendments.models import Cluster, ClusterMove, MoveKind, Signal
 from amendments.views.edge_cases import case_row, is_in_force, proposals_from, with_marks
 from config.http import render_page
 from constitution.errors import Refused
@@ -72,6 +72,7 @@ def page(request: PersonRequest, cluster: Cluster, *, error: str = "", status: i
     shown, next_key = page_of(with_marks(rows), order="strongest", after=after)
     count, is_exact = count_of(cluster.edge_cases.counted())
     present = cluster.present
+    weight = pressing.weigh_of(cluster)
     context = {
         "cluster": {
             "pk": cluster.pk,
@@ -79,10 +80,12 @@ def page(request: PersonRequest, cluster: Cluster, *, error: str = "", status: i
             "url": cluster.get_absolute_url(),
             "principle": cluster.principle_id,
             "signal_label": cluster.get_signal_display(),
+            "signal_meaning": Signal(cluster.signal).meaning,
             "version_number": cluster.version.number,
             "created_at": cluster.created_at,
         },
         "present": {"name": str(present), "url": present.get_absolute_url()} if present != cluster else None,
+        "weight": {"priority": weight.priority, "reason": weight.reason} if weight and weight.scores else None,
         "count": count,
         "is_exact": is_exact,
         "left_out": count_of(rows)[0] - count if is_exact else 0,

@@ -157,6 +157,7 @@ def case_page(request: PersonRequest, case: EdgeCase, *, error: str = "", status
     siblings = with_marks(cluster.edge_cases.counted()).exclude(pk=case.pk).strongest_first()
     context = {
         "case": _facts(case),
+        "near": case.detail.get("near"),
         "verdicts": case.detail.get("verdicts", []),
         "marks": [_mark_row(mark) for mark in marks],
         "is_left_out": is_left_out(marks),
@@ -224,6 +225,7 @@ def _facts(case: EdgeCase) -> dict[str, Any]:
         # What nobody has called harmless is not shown before somebody asks for it.
         "is_veiled": case.scenario.label != Label.BENIGN,
         "score": case.score,
+        "signal_meaning": Signal(case.signal).meaning,
         "why": case.why,
         "is_person": producer is None,
         "checkpoint": producer.checkpoint if producer else "",

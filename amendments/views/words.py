@@ -86,6 +86,9 @@ def score_words(case: EdgeCase) -> str:
         return f"A harmless request that was declined; the judge is {share} sure that it was."
     if case.signal == Signal.CONFLICT:
         return f"Two clauses lead to different answers; both sides are at least {share} decided."
+    above = case.detail.get("above")
+    if above is not None:
+        return f"The signal is {share} strong, {above:.1f} spreads above plainly settled requests."
     return f"The signal is {share} strong."
 
 

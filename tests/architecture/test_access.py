@@ -183,6 +183,7 @@ ACCESS = {
     "training:round-resume": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
     "training:round-retry": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
     "training:round-abort": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
+    "training:reading-detail": Access(kwargs=("pk",), accepted=(404,)),  # there is no reading here
     "training:judges": READ,
     "training:forecasts": READ,
     "training:preview-ask": Access(roles=(Role.REVIEWER,), method="post", accepted=(409,), kwargs=("pk",)),  # no model

@@ -9,15 +9,17 @@ from pytest_django import Settings
 
 from amendments import producers
 from amendments.models import Amendment, Cluster, EdgeCase, Label, Producer, Scenario, Signal
+from amendments.pressing import Weight
 from amendments.states import OPEN
 from constitution import ledger
 from constitution.models import LedgerEntry, User, Version
 from constitution.texts import ClauseText
 from training import coordinator, leases, reading
 from training import surfacing as desk
+from training.findings import Answered, Asked, Heard
 from training.models import JudgeCard, Reading, Round, SurfacingRun
 from training.states import DONE, FAILED, QUEUED
-from training.surfacing import Answered, Asked, Draft, Engine, Heard
+from training.surfacing import Draft, Engine
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -208,10 +210,18 @@ def test_applicable_clauses_begin_with_the_one_that_should_settle_it(constitutio
     assert "T-03" not in [clause.principle for clause in found]
 
 
-def test_priority_grows_with_tier_severity_and_size() -> None:
-    assert reading.priority(2, [0.9, 0.9]) > reading.priority(2, [0.9])
-    assert reading.priority(2, [0.9]) > reading.priority(3, [0.9])
-    assert reading.priority(2, [0.9]) > reading.priority(2, [0.6])
+def test_priority_grows_with_tier_severity_size_and_novelty() -> None:
+    assert Weight(2, (0.9, 0.9)).priority > Weight(2, (0.9,)).priority
+    assert Weight(2, (0.9,)).priority > Weight(3, (0.9,)).priority
+    assert Weight(2, (0.9,)).priority > Weight(2, (0.6,)).priority
+    assert Weight(2, (0.9, 0.9)).priority == 2 * Weight(2, (0.9, 0.9), known=2).priority
+    assert Weight(2, ()).priority == 0
+
+
+def test_priority_is_told_in_words() -> None:
+    assert Weight(2, (0.9,)).reason == "Tier 2, 1 case of a mean strength of 0.90, none known from an earlier version."
+    assert "3 known from an earlier version" in Weight(1, (0.9,) * 4, known=3).reason
+    assert Weight(1, ()).reason == "No case counts, so nothing presses."
 
 
 def test_proposals_of_a_producer_in_quarantine_are_held_back_and_the_run_is_done(
