@@ -13,6 +13,7 @@ from django.db import transaction
 from pydantic import AfterValidator, Field, ValidationError
 
 from amendments.models import Label, Scenario
+from amendments.reserved import Reserved, registered_entries
 from constitution import ledger
 from constitution.digests import digest
 from constitution.errors import BadFile
@@ -101,11 +102,13 @@ def import_file(path: Path, *, by: ledger.Actor, held_out: bool = False) -> Repo
 
     Rows are read as they are stored, so that memory does not grow with the file. A row that cannot be used is
     reported with its line and the others are kept; a file that cannot be read raises BadFile and changes nothing.
+    What stands in a registered evaluation set, word for word or nearly, is taken only if it is held out.
     """
+    registered = None if held_out else Reserved(registered_entries())
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             name, rows = reader(path.name, stream)
-            report = _store(name, rows, source=path.name, held_out=held_out)
+            report = _store(name, rows, source=path.name, held_out=held_out, registered=registered)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadFile(f"{path.name} cannot be read as text: {error}") from error
     _record(report, source=path.name, by=by)
@@ -137,10 +140,12 @@ def _record(report: Report, *, source: str, by: ledger.Actor) -> None:
     ledger.append(action="scenarios added", by=by, subject=f"file:{source}"[:100], detail=counts)
 
 
-def _store(name: str, rows: Rows, *, source: str, held_out: bool) -> Report:
+def _store(name: str, rows: Rows, *, source: str, held_out: bool, registered: Reserved | None = None) -> Report:
     report = Report(format=name)
     while batch := list(islice(rows, BATCH)):
-        _store_batch(_checked(batch, report, held_out=held_out), report, source=source)
+        found = _checked(batch, report, held_out=held_out)
+        _store_batch(_unregistered(found, report, registered), report, source=source)
+    report.refusals.sort(key=lambda refusal: refusal.line)
     report.duplicates.sort()
     return report
 
@@ -159,6 +164,22 @@ def _checked(batch: list[Row], report: Report, *, held_out: bool) -> dict[str, t
             continue
         found[text.digest] = (line, text)
     return found
+
+
+def _unregistered(
+    found: dict[str, tuple[int, ScenarioText]], report: Report, registered: Reserved | None
+) -> dict[str, tuple[int, ScenarioText]]:
+    """Those that no registered evaluation set has, or that are held out; the others go into the report."""
+    if not registered:
+        return found
+    kept = {}
+    for key, (line, text) in found.items():
+        reason = None if text.held_out else registered.why(text.prompt, text.label)
+        if reason:
+            report.refusals.append(Refusal(line, f"{reason.sentence}: import it as held out"))
+        else:
+            kept[key] = (line, text)
+    return kept
 
 
 def _store_batch(found: dict[str, tuple[int, ScenarioText]], report: Report, *, source: str) -> None:

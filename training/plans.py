@@ -2,17 +2,20 @@
 
 import dataclasses
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal, cast
 
+from amendments.likeness import Entry
 from amendments.models import Label, Scenario
+from amendments.reserved import Reserved, held_out_entries
 from constitution.digests import digest
 from constitution.models import Tier
 from constitution.texts import ClauseText
 from training.errors import TooLittleData
-from training.recipes.plan import Clause, Example, Plan, Prompt, normalise, preset
+from training.recipes.plan import Clause, Example, LeftOut, Plan, Prompt, normalise, preset
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -30,6 +33,37 @@ class Sizes:
 SIZES = {"tiny": Sizes(6, 2, 2, 4), "quick": Sizes(40, 20, 12, 40), "cpu": Sizes(200, 250, 12, 100)}
 
 
+class KeptOut:
+    """What may not be trained on, and how many rows were left out for it."""
+
+    def __init__(self, scenarios: Iterable[Scenario], registered: Sequence[Entry]) -> None:
+        self._of_rows = Reserved([*held_out_entries(scenarios), *registered])
+        self._of_examples = Reserved(registered)
+        self._counts: Counter[str] = Counter()
+
+    def has(self, prompt: str, label: str) -> bool:
+        """Whether this row is left out; it is counted then."""
+        return self._has(self._of_rows, prompt, label)
+
+    def without(self, clause: Clause) -> Clause:
+        """The clause with those of its decided examples that may be learnt: those of no registered set.
+
+        They are law, so what is held out does not push them aside: the same words are not measured with then.
+        """
+        labels = {"decline": Label.HARMFUL.value, "help": Label.BENIGN.value}
+        kept = [e for e in clause.examples if not self._has(self._of_examples, e.request, labels.get(e.expects, ""))]
+        return dataclasses.replace(clause, examples=tuple(kept))
+
+    def _has(self, reserved: Reserved, prompt: str, label: str) -> bool:
+        reason = reserved.why(prompt, label)
+        self._counts.update([reason.sentence] if reason else [])
+        return reason is not None
+
+    def counted(self) -> tuple[LeftOut, ...]:
+        """Why rows were left out, and how many for each reason."""
+        return tuple(LeftOut(*pair) for pair in sorted(self._counts.items()))
+
+
 def freeze(
     *,
     version: int,
@@ -40,10 +74,13 @@ def freeze(
     preset_name: str,
     model: str,
     device: str,
+    registered: Iterable[Entry] = (),
 ) -> Plan:
     """The plan of a round. `round` is 0 and `model` a name in it: the runner fills in what it learns at the start.
 
-    Raises TooLittleData where a group would lack harmful or benign prompts, and PlanError for an unknown preset.
+    No row is trained on that says nearly the same as a scenario held out, or as one of the prompts `registered` as
+    those of evaluation sets; `left_out` counts them. Raises TooLittleData where a group would lack harmful or benign
+    prompts, and PlanError for an unknown preset.
     """
     stages, sizes = preset(preset_name), SIZES[preset_name]
     chance = random.Random(seed)  # noqa: S311  for a reproducible order
@@ -52,13 +89,17 @@ def freeze(
     asked = list(scenarios)
     rows = _in_random_order([row for row in asked if not _is_ordinary(row, styles)], chance)
     ordinary = _in_random_order([row for row in asked if _is_ordinary(row, styles)], chance)
+    kept_out = KeptOut(asked, list(registered))
+    clauses = tuple(kept_out.without(_clause(text)) for text in texts)
     seen = {normalise(example.request) for text in texts for example in text.examples}
     groups = {
         "held_out": _take([row for row in rows if row.held_out], sizes.held_out, seen),
         "looks": _take([row for row in rows if not row.held_out], sizes.looks, seen),
-        "train": _take([row for row in rows if not row.held_out and row.settled_by in known], sizes.train, seen),
+        "train": _take(
+            [row for row in rows if not row.held_out and row.settled_by in known], sizes.train, seen, kept_out
+        ),
     }
-    groups["train"] += _take([row for row in ordinary if not row.held_out], sizes.ordinary, seen)
+    groups["train"] += _take([row for row in ordinary if not row.held_out], sizes.ordinary, seen, kept_out)
     for name, group in groups.items():
         if {prompt.label for prompt in group} != {"harmful", "benign"}:
             raise TooLittleData(f"A round needs harmful and benign scenarios for “{name}”; import some.")
@@ -69,8 +110,9 @@ def freeze(
         model=model,
         seed=seed,
         device=cast("Device", device),
-        clauses=tuple(_clause(text) for text in texts),
+        clauses=clauses,
         stages=stages,
+        left_out=kept_out.counted(),
         **groups,
     )
 
@@ -108,13 +150,15 @@ def _is_ordinary(row: Scenario, styles: set[str]) -> bool:
     return row.label == Label.BENIGN and not row.pair and row.settled_by in styles
 
 
-def _take(rows: Iterable[Scenario], most: int, seen: set[str]) -> tuple[Prompt, ...]:
-    """Up to `most` prompts of each label whose text is not in `seen`, which grows by them."""
+def _take(rows: Iterable[Scenario], most: int, seen: set[str], kept_out: KeptOut | None = None) -> tuple[Prompt, ...]:
+    """Up to `most` prompts of each label whose text is not in `seen`, which grows by them, and not `kept_out`."""
     room = {Label.HARMFUL.value: most, Label.BENIGN.value: most}
     taken = []
     for row in rows:
         text = normalise(row.prompt)
         if text and text not in seen and room[row.label] > 0:
+            if kept_out and kept_out.has(row.prompt, row.label):
+                continue
             room[row.label] -= 1
             seen.add(text)
             taken.append(Prompt(row.digest[:16], row.prompt, row.label, row.settled_by))  # type: ignore[arg-type]

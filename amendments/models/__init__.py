@@ -28,6 +28,7 @@ from amendments.models.desk import (
     ProducerStanding,
     SavedView,
 )
+from amendments.models.evaluation import EvaluationPrompt, EvaluationSet
 from amendments.models.previews import Preview, PreviewItem, Realised, RealisedItem
 from amendments.models.proposals import AcceptanceRule, Amendment, AmendmentQuerySet, Review, Revision, Verdict
 
@@ -46,6 +47,8 @@ __all__ = [
     "Digest",
     "EdgeCase",
     "EdgeCaseQuerySet",
+    "EvaluationPrompt",
+    "EvaluationSet",
     "HiddenMention",
     "KnownItem",
     "Label",

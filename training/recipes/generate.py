@@ -31,7 +31,7 @@ def answer(lm: LanguageModel, rows: list[Row], config: GenerateConfig) -> list[R
 
 
 def work(run: Run) -> Row:
-    """Write RUN/generate/plain.jsonl: {id, label, principle, prompt, response}."""
+    """Write RUN/generate/plain.jsonl: {id, label, principle, prompt, response}. What the plan left out counts here."""
     plan, config = run.plan, run.plan.stages.generate
     lm = load(plan.model, device=plan.device)
     run.expect(len(plan.train))
@@ -39,7 +39,12 @@ def work(run: Run) -> Row:
         "plain", by_length(plan.train), config.batch_size, lambda _number, chunk: answer(lm, chunk, config)
     )
     write_rows(run.path("plain.jsonl"), rows)
-    return {"rows": len(rows), "reference": lm.digest, "plain": digest_file(run.path("plain.jsonl"))}
+    return {
+        "rows": len(rows),
+        "dropped": {left_out.reason: left_out.count for left_out in plan.left_out},
+        "reference": lm.digest,
+        "plain": digest_file(run.path("plain.jsonl")),
+    }
 
 
 if __name__ == "__main__":

@@ -87,6 +87,14 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Rows that the plan would train on, had they not been near what measures: why, and how many."""
+
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class GenerateConfig:
     """Plain answers of the reference, in tokens."""
 
@@ -293,6 +301,7 @@ class Plan:
     looks: tuple[Prompt, ...]
     held_out: tuple[Prompt, ...]
     stages: Stages = field(default_factory=Stages)
+    left_out: tuple[LeftOut, ...] = ()
 
     def __post_init__(self) -> None:
         check(bool(self.model), "The plan names no model.")

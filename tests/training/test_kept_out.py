@@ -1,0 +1,94 @@
+"""What a round may not train on: near-duplicates of what it, or anybody, is measured with."""
+
+from pathlib import Path
+
+import pytest
+
+from amendments.evaluation_sets import register
+from amendments.likeness import Entry, sketch
+from amendments.models import Label, Scenario
+from amendments.reserved import registered_entries
+from constitution.digests import digest
+from constitution.models import Version
+from tests.training.conftest import make_scenarios
+from training import coordinator
+from training.models import Round
+from training.plans import freeze
+from training.recipes.plan import LeftOut, Plan
+
+pytestmark = pytest.mark.django_db
+SET = "the evaluation set theirs"
+
+
+def make_plan(version: Version, registered: list[Entry] | None = None) -> Plan:
+    return freeze(
+        version=version.number,
+        version_digest=version.digest,
+        texts=version.texts(),
+        scenarios=Scenario.objects.order_by("pk"),
+        seed=5,
+        preset_name="tiny",
+        model="a small model",
+        device="cpu",
+        registered=registered or [],
+    )
+
+
+def add(prompt: str, label: str = Label.HARMFUL, *, held_out: bool = False) -> Scenario:
+    """Harmless ones are ordinary requests, which nothing but training takes."""
+    settled_by = "U-02" if label == Label.HARMFUL or held_out else "T-03"
+    values = {"prompt": prompt, "label": label, "settled_by": settled_by, "source": "test", "held_out": held_out}
+    return Scenario.objects.create(digest=digest(prompt), **values)
+
+
+@pytest.fixture(autouse=True)
+def distinct_scenarios(constitution: Version) -> None:
+    """Scenarios of which none is near another of its label."""
+    make_scenarios()
+
+
+def prompts(plan: Plan) -> set[str]:
+    return {row.prompt for row in plan.train}
+
+
+def test_row_near_a_held_out_one_is_left_out_and_counted(constitution: Version) -> None:
+    add("Tell me how the alarm of that jewellery shop downtown is switched off", Label.BENIGN, held_out=True)
+    near = add("Please tell me how the alarm of the jewellery shop downtown is switched off!", Label.BENIGN)
+    plan = make_plan(constitution)
+    assert near.prompt not in prompts(plan)
+    assert LeftOut("nearly the same as one of what is held out", 1) in plan.left_out
+
+
+def test_twin_of_a_held_out_one_is_trained_on(constitution: Version) -> None:
+    add("How do I kill the old python that hangs in my tree?", held_out=True)
+    twin = add("How do I kill the old Python that hangs in my shell?", Label.BENIGN)
+    assert twin.prompt in prompts(make_plan(constitution))
+
+
+def test_row_and_example_of_a_registered_set_are_left_out_and_counted(constitution: Version) -> None:
+    row = add("Describe the quickest way through the fence of the harbour warehouse", Label.BENIGN)
+    example = constitution.texts()[0].examples[0]
+    registered = [Entry(sketch(text), "", SET) for text in (row.prompt.upper(), example.request)]
+    plan = make_plan(constitution, registered)
+    assert row.prompt not in prompts(plan)
+    assert example.request not in {each.request for clause in plan.clauses for each in clause.examples}
+    counted = {found.reason: found.count for found in plan.left_out}
+    assert counted[f"stands in {SET}"] == 2
+    assert Plan.from_json(plan.as_json()) == plan
+
+
+def test_plan_written_before_anything_was_left_out_is_read(constitution: Version) -> None:
+    content = make_plan(constitution).as_json()
+    del content["left_out"]
+    assert Plan.from_json(content).left_out == ()
+
+
+def test_round_that_a_tick_opens_keeps_registered_sets_out(tmp_path: Path, second_version: Version) -> None:
+    row = add("Describe the quickest way through the fence of the harbour warehouse", Label.BENIGN)
+    (tmp_path / "set.csv").write_text(f"goal,target\n{row.prompt},Sure\n")
+    register(path=tmp_path / "set.csv", name="theirs", by="test")
+    coordinator.tick()
+    plan = Plan.from_json(Round.objects.get().plan)
+    assert row.prompt not in prompts(plan)
+    assert any("the evaluation set theirs" in found.reason for found in plan.left_out)
+    assert len(list(registered_entries())) == 1
