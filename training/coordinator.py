@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from amendments.models import Scenario
+from amendments.reserved import registered_entries
 from constitution.models import Version
 from training import actions, plans
 from training.errors import TooLittleData
@@ -84,6 +85,7 @@ def _open_round_if_due(head: Version) -> bool:
             preset_name=settings.ROUND_PRESET,
             model=settings.MODEL or MODEL_NAME_OF_DEFAULT,
             device=settings.ENGINE_DEVICE,
+            registered=registered_entries(),
         )
     except (TooLittleData, PlanError) as refusal:
         log.warning("no round can be planned", version=head.number, reason=str(refusal))
