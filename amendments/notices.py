@@ -1,12 +1,14 @@
-"""Who should know: whose turn it is, who was mentioned, and what was decided. And the digest mail, one for a person.
+"""Who should know: whose turn it is, who was mentioned, what was decided, and what went wrong elsewhere (an alert).
+And the mails: a digest, one for a person, and alerts, which do not wait for it.
 
 A turn follows from what a proposal is now, so a notice of one is never marked as read: it goes when the turn is over.
 Machines are never in turn. Nothing here follows from a vote that its reader may not see.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from django.core.mail import EmailMessage
 from django.db import transaction
@@ -20,13 +22,16 @@ from amendments.visibility import visible_comments
 from config.live import publish as announce
 from constitution import ledger
 from constitution.errors import Refused
-from constitution.models import User
+from constitution.models import Role, User
 
 MENTION = re.compile(r"(?<![\w@.+-])@(\w[\w.+-]*\w|\w)")
 MOST_MENTIONED = 20
 LONGEST_SENTENCE = 300
+LONGEST_SUBJECT = 120
 # Beats are not on time to the second; a mail a day stays at its hour.
 INTERVALS = {Digest.DAILY: timedelta(hours=23, minutes=30), Digest.WEEKLY: timedelta(days=7, minutes=-30)}
+# Alerts that come in a row share a mail.
+BETWEEN_ALERTS = timedelta(minutes=10)
 CLASH = "The constitution changed in the same place as your proposal. Settle that, or withdraw it."
 CHANGES = "A reviewer asks for changes to your proposal."
 CONFLICT = "The reviews differ. Read the reasons, then keep your review or change it."
@@ -61,6 +66,16 @@ def decided(row: Amendment, *, by: User | str) -> None:
     what = f"{row.version} follows from it." if row.version_id else row.reason
     sentence = f"It was {OUTCOMES[row.state]}{f': {what}' if what else '.'}"
     _tell(row, NoticeKind.DECIDED, dict.fromkeys((pk for pk in people if pk), sentence))
+
+
+def alert(*, about: str, path: str, sentence: str, roles: Sequence[Role]) -> None:
+    """Tell everybody with one of these roles what happened to something that is no proposal; `path` shows it.
+
+    However often something happens to it, one unread alert about it waits for each, with the newest sentence.
+    """
+    people = User.objects.filter(roles__overlap=[role.value for role in roles]).order_by("pk")
+    sentences = dict.fromkeys(people.values_list("pk", flat=True), sentence)
+    _leave(sentences, kind=NoticeKind.ALERT, about=about, path=path)
 
 
 def tell_known(row: Amendment, *, to: User | None = None) -> None:
@@ -154,26 +169,45 @@ def send_digests(*, site: str = "") -> int:
 
     Two runs at once write to each person once: the second finds the row locked, or the person not due.
     """
-    unmailed = Notice.objects.filter(read_at=None, mailed_at=None).values("recipient")
+    return _send_to_each(Notice.objects.all(), lambda person: _send_digest(person=person, site=site, by="digest"))
+
+
+def send_alerts(*, site: str = "") -> int:
+    """Write at once of new alerts, one mail with all of them for a person, and in ten minutes one more at most.
+
+    Who chose no mail gets none. How many mails went out; two runs at once write to each person once.
+    """
+    alerts = Notice.objects.filter(kind=NoticeKind.ALERT)
+    return _send_to_each(alerts, lambda person: _send_alert(person=person, site=site, by="alerts"))
+
+
+def _send_to_each(notices: QuerySet[Notice], send: Callable[[int], list[Notice]]) -> int:
+    """How many got a mail. Raises the first error once everybody was tried."""
+    unmailed = notices.filter(read_at=None, mailed_at=None).values("recipient")
     people = User.objects.filter(pk__in=unmailed, is_active=True, roles__len__gt=0).exclude(email="")
     DeskSettings.objects.bulk_create(
         [DeskSettings(person=person) for person in people.filter(desk__isnull=True)], ignore_conflicts=True
     )
-    sent = 0
+    sent, failed = 0, []
     for pk in people.order_by("pk").values_list("pk", flat=True):
-        found = _send_digest(person=pk, site=site, by="digest")
+        try:
+            found = send(pk)
+        except OSError as error:  # what keeps one mail from going out may not keep the next
+            failed.append(error)
+            continue
         # Each by itself, and only now: a decision that writes to one of them waits for none of the others.
         for notice in found:
             Notice.objects.filter(pk=notice.pk).update(mailed_at=timezone.now())
         sent += bool(found)
+    if failed:
+        raise failed[0]
     return sent
 
 
 @transaction.atomic
 def _send_digest(*, person: int, site: str, by: str) -> list[Notice]:
     """One mail with all that is new for this person, and what stood in it. A mail that fails leaves no trace."""
-    rows = DeskSettings.objects.select_for_update(skip_locked=True, of=("self",)).select_related("person")
-    desk = rows.filter(person=person).first()
+    desk = _desk(person)
     if desk is None or not _is_due(desk):
         return []
     found = list(waiting(desk.person).filter(mailed_at=None))
@@ -182,6 +216,29 @@ def _send_digest(*, person: int, site: str, by: str) -> list[Notice]:
         DeskSettings.objects.filter(pk=desk.pk).update(mailed_at=timezone.now())
         ledger.append(action="digest sent", by=by, subject=f"person:{person}", detail={"count": len(found)})
     return found
+
+
+@transaction.atomic
+def _send_alert(*, person: int, site: str, by: str) -> list[Notice]:
+    """One mail with the alerts that are new for this person, as above."""
+    desk = _desk(person)
+    if desk is None or desk.digest == Digest.OFF:
+        return []
+    if desk.alerted_at is not None and desk.alerted_at > timezone.now() - BETWEEN_ALERTS:
+        return []
+    found = list(waiting(desk.person).filter(mailed_at=None, kind=NoticeKind.ALERT))
+    if found:
+        subject = f"Ratify: {found[0].subject}: {found[0].sentence}"[:LONGEST_SUBJECT]
+        EmailMessage(subject=subject, body=_body(found, site), to=[desk.person.email]).send()
+        DeskSettings.objects.filter(pk=desk.pk).update(alerted_at=timezone.now())
+        ledger.append(action="alerts sent", by=by, subject=f"person:{person}", detail={"count": len(found)})
+    return found
+
+
+def _desk(person: int) -> DeskSettings | None:
+    """The settings of this person, locked; None where somebody else has them."""
+    rows = DeskSettings.objects.select_for_update(skip_locked=True, of=("self",)).select_related("person")
+    return rows.filter(person=person).first()
 
 
 def _is_due(desk: DeskSettings) -> bool:
@@ -205,19 +262,22 @@ def _turns(row: Amendment) -> dict[int, str]:
 
 
 def _tell(row: Amendment, kind: NoticeKind, sentences: Mapping[int, str]) -> None:
-    """Leave each person one waiting notice of this kind; where one waits that says the same, nothing changes."""
+    """Leave each person one waiting notice of this kind about `row`."""
+    _leave(sentences, kind=kind, amendment=row)
+
+
+def _leave(sentences: Mapping[int, str], **of: Any) -> None:
+    """Leave each person one waiting notice `of` this; where one waits that says the same, nothing changes."""
     if not sentences:
         return
     people = User.objects.filter(pk__in=sentences, is_active=True, roles__len__gt=0)
-    found = Notice.objects.select_for_update().filter(recipient__in=people, amendment=row, kind=kind, read_at=None)
+    found = Notice.objects.select_for_update().filter(recipient__in=people, read_at=None, **of)
     waits = {notice.recipient_id: notice for notice in found.order_by("pk")}
     news: list[int] = []
     for pk in people.order_by("pk").values_list("pk", flat=True):
         sentence = _cut(sentences[pk])
         if pk not in waits:
-            Notice.objects.bulk_create(
-                [Notice(recipient_id=pk, amendment=row, kind=kind, sentence=sentence)], ignore_conflicts=True
-            )
+            Notice.objects.bulk_create([Notice(recipient_id=pk, sentence=sentence, **of)], ignore_conflicts=True)
         elif waits[pk].sentence != sentence:
             changed = Notice.objects.filter(pk=waits[pk].pk)
             changed.update(sentence=sentence, created_at=timezone.now(), mailed_at=None)
@@ -237,6 +297,8 @@ def _subject(found: Iterable[Notice]) -> str:
     turns = sum(notice.kind == NoticeKind.TURN for notice in found)
     if turns:
         return f"Ratify: {turns} proposal{'' if turns == 1 else 's'} wait{'s' if turns == 1 else ''} for you"
+    if any(notice.kind == NoticeKind.ALERT for notice in found):
+        return "Ratify: something happened that you should know of"
     return "Ratify: what happened to your proposals"
 
 
@@ -245,7 +307,7 @@ def _body(found: list[Notice], site: str) -> str:
     parts = []
     for kind in NoticeKind:
         rows = [notice for notice in found if notice.kind == kind]
-        lines = [f"- {notice.amendment.principle_id}: {notice.sentence}\n  {_link(site, notice)}" for notice in rows]
+        lines = [f"- {notice.subject}: {notice.sentence}\n  {_link(site, notice)}" for notice in rows]
         if rows:
             parts.append("\n".join([kind.label, *lines]))
     foot = f"How often you get this mail: {site}{reverse('amendments:desk-settings')}"
@@ -253,4 +315,4 @@ def _body(found: list[Notice], site: str) -> str:
 
 
 def _link(site: str, notice: Notice) -> str:
-    return f"{site}{notice.amendment.get_absolute_url()}"
+    return f"{site}{notice.get_absolute_url()}"

@@ -30,6 +30,12 @@ def send_digests() -> None:
 
 
 @shared_task
+def send_alerts() -> None:
+    """Every few seconds: one mail to everybody whom a new alert concerns."""
+    notices.send_alerts(site=settings.SITE)
+
+
+@shared_task
 def clear() -> None:
     """Every few seconds: go on rejecting together what people ordered, and come back where that is not done."""
     if producers.clear(seconds=CLEAR_SECONDS):

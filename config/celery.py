@@ -15,6 +15,7 @@ from django.conf import settings
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 TICK_SECONDS = 5
+ALERT_SECONDS = 15
 DIGEST_SECONDS = 600
 CPU, GPU = "cpu", "gpu"
 
@@ -65,6 +66,17 @@ app.conf.update(
         },
         "settle": {
             "task": "amendments.tasks.sweep",
+            "schedule": TICK_SECONDS,
+            "options": {"queue": CPU, "expires": TICK_SECONDS},
+        },
+        # Beside the clock, each says by itself when it is due again.
+        "send_alerts": {
+            "task": "amendments.tasks.send_alerts",
+            "schedule": ALERT_SECONDS,
+            "options": {"queue": CPU, "expires": ALERT_SECONDS},
+        },
+        "deliver": {
+            "task": "training.tasks.deliver",
             "schedule": TICK_SECONDS,
             "options": {"queue": CPU, "expires": TICK_SECONDS},
         },

@@ -14,6 +14,9 @@ ROUND_DEBOUNCE = env.ROUND_DEBOUNCE
 SIGNING_KEY = env.SIGNING_KEY
 UNDO_SECONDS = env.UNDO_SECONDS
 SITE = env.SITE.rstrip("/")
+WEBHOOKS_TO_PRIVATE = env.WEBHOOKS_TO_PRIVATE
+FREE_DISK_MB = env.FREE_DISK_MB
+FREE_MEMORY_MB = env.FREE_MEMORY_MB
 SURFACING_SCENARIOS = env.SURFACING_SCENARIOS
 JUDGE = env.JUDGE
 JUDGE_MODEL = env.JUDGE_MODEL
@@ -143,6 +146,8 @@ AXES_USERNAME_CALLABLE = "config.accounts.name_in"
 AXES_LOCKOUT_TEMPLATE = "account/lockout.html"
 AXES_VERBOSE = False
 vars().update(env.ENV.email_url("EMAIL_URL", default="consolemail://"))  # EMAIL_BACKEND, EMAIL_HOST and so on
+
+EMAIL_TIMEOUT = 10  # a mail server that does not answer keeps no worker from its work
 
 # What a browser may do with our pages.
 CONTENT_SECURITY_POLICY = {

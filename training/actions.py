@@ -13,7 +13,7 @@ from django.utils import timezone
 from config.live import publish as announce
 from constitution import ledger
 from constitution.models import User, Version
-from training import leases, policies
+from training import alerts, leases, policies
 from training.models import Checkpoint, Evaluation, Job, Round, SurfacingRun, Transcript
 from training.plans import data_digest
 from training.recipes.plan import Plan
@@ -45,8 +45,8 @@ def open_surfacing(*, version: Version, seed: int, by: str = COORDINATOR) -> Sur
 
 
 @transaction.atomic
-def open_round(*, version: Version, plan: Plan, by: str = COORDINATOR) -> Round:
-    """Queue a round for a version, with its plan frozen."""
+def open_round(*, version: Version, plan: Plan, covers: Sequence[int] = (), by: str = COORDINATOR) -> Round:
+    """Queue a round for a version, with its plan frozen. `covers`: earlier versions without a round of their own."""
     digest = data_digest(plan)
     row = Round.objects.create(version=version, seed=plan.seed, plan=plan.as_json(), data_digest=digest)
     _announce(row)
@@ -54,7 +54,7 @@ def open_round(*, version: Version, plan: Plan, by: str = COORDINATOR) -> Round:
         action="round opened",
         by=by,
         subject=f"round:{row.pk}",
-        detail={**_of(version), "data": digest, "seed": plan.seed},
+        detail={**_of(version), "data": digest, "seed": plan.seed, **({"covers": list(covers)} if covers else {})},
     )
     return row
 
@@ -64,6 +64,7 @@ def pause(*, round_: Round, pause: Mapping[str, Any], by: str = WORKER) -> Round
     with leases.fenced(round_) as row:
         row.pause, row.paused_at = dict(pause), timezone.now()
         _leave(row, PAUSED, by=by, detail={name: pause[name] for name in ("stage", "step", "reason")})
+        alerts.paused(row)
     return row
 
 
@@ -79,6 +80,7 @@ def finish(*, round_: Round, outcome: Outcome, by: str = WORKER) -> Round:
             for found in outcome.evaluations
         ]
         _leave(row, DONE, by=by, detail={"checkpoint": outcome.checkpoint.digest, "measures": rates})
+        alerts.finished(row, outcome.evaluations)
     return row
 
 
@@ -95,6 +97,8 @@ def fail(*, job: Job, error: str, by: str = WORKER) -> Job:
     with leases.fenced(job) as row:
         row.error = error[-LONGEST_ERROR:]
         _leave(row, FAILED, by=by, detail={"error": row.error.strip().splitlines()[-1:]})
+        if isinstance(row, Round):
+            alerts.failed(row)
     return row
 
 

@@ -11,6 +11,7 @@ from django.utils.functional import SimpleLazyObject
 
 from amendments.models import Scenario
 from constitution.models import Version
+from training import coordinator
 from training.models import Job, PreviewRun, RealisedRun, Round, SurfacingRun
 from training.states import DONE, FAILED, MOVING, PAUSED, QUEUED, RUNNING
 from training.views.words import STATES, position
@@ -45,7 +46,7 @@ def current() -> dict[str, Any]:
             *([_realised_step(comparing)] if comparing else []),
         ],
         "next": _next(head, run),
-        "worker_missing": NO_WORKER if _is_worker_missing(jobs) else "",
+        "worker_missing": (coordinator.hold() or NO_WORKER) if _is_worker_missing(jobs) else "",
     }
 
 

@@ -1,24 +1,32 @@
 """What should run next. A tick is idempotent, may come at any time and from several processes at once."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from amendments.models import Scenario
 from amendments.reserved import registered_entries
+from config.live import publish as announce
 from constitution.models import Version
-from training import actions, plans
+from training import actions, alerts, leases, plans, room
 from training.errors import TooLittleData
 from training.models import PreviewRun, RealisedRun, Round, SurfacingRun
 from training.previews import asking
 from training.realised import asking as realised
 from training.recipes.plan import PlanError
-from training.states import MOVING, QUEUED
+from training.scheduling_records import Hold
+from training.states import ABORTED, MOVING, QUEUED
 
 TICK_LOCK = 0x7469636B  # "tick"
+# So many times the pause after a change at most, however often something changes meanwhile.
+MOST_DEBOUNCES = 12
+# A machine says every few seconds that it has no room; said longer ago, it is nothing to go by.
+HOLD_LASTS = timedelta(minutes=1)
 MODEL_NAME_OF_DEFAULT = asking.NAME_OF_DEFAULT
 
 log = structlog.get_logger(__name__)
@@ -47,6 +55,42 @@ def is_round_waiting() -> bool:
     return Round.objects.filter(state=QUEUED).exists()
 
 
+def is_preview_first(run: SurfacingRun) -> bool:
+    """Whether a reading makes way for a preview: until it is overdue."""
+    return not leases.is_overdue(run) and PreviewRun.objects.filter(state=QUEUED).exists()
+
+
+def has_room() -> bool:
+    """Whether this machine has room to start what waits. Where not, that is written down, and told once of a round."""
+    why, host = room.lacking(), room.host()
+    if not why:
+        if Hold.objects.filter(host=host).delete()[0]:
+            _announce_hold()
+        return True
+    _, is_new = Hold.objects.update_or_create(host=host, defaults={"sentence": why, "checked_at": timezone.now()})
+    if is_new:
+        _announce_hold()
+        log.warning("no room", host=host, reason=why)
+    if round_ := Round.objects.filter(state=QUEUED).order_by("pk").first():
+        with transaction.atomic():
+            alerts.held(round_, why)
+    return False
+
+
+def hold() -> str:
+    """Why nothing starts, as the machines that work said just now; empty where nothing hinders."""
+    found = Hold.objects.filter(checked_at__gt=timezone.now() - HOLD_LASTS).order_by("-checked_at").first()
+    return found.sentence if found else ""
+
+
+def covered_by(version: Version) -> list[Version]:
+    """The earlier versions that a round for this one trains as well, oldest first: those that never had their own."""
+    before = version.constitution.versions.filter(number__lt=version.number)
+    own = before.filter(Exists(Round.objects.filter(version=OuterRef("pk")).exclude(state=ABORTED)))
+    last = own.order_by("-number").values_list("number", flat=True).first() or 1
+    return list(before.filter(number__gt=last).order_by("number"))
+
+
 def is_work_waiting() -> bool:
     """Whether a gpu worker has anything to wake up for."""
     return is_sooner_waiting() or RealisedRun.objects.filter(state=QUEUED).exists() or asking.is_model_unknown()
@@ -66,14 +110,15 @@ def seed_of(version: Version) -> int:
 def _open_round_if_due(head: Version) -> bool:
     """Whether a round for `head` comes before anything else: it waits, runs, was just opened, or is about to be.
 
-    The founding version has none, as nobody has changed anything yet. A change is left alone for a moment, so that
-    several in a row share one round.
+    The founding version has none, as nobody has changed anything yet. A change is left alone for a moment, and while
+    a round for an earlier version waits or runs, so that several in a row share one round: that of the newest.
     """
     if head.number == 1:
         return False
     if rounds := list(Round.objects.filter(version=head).order_by("pk")):
         return rounds[-1].state in MOVING
-    if timezone.now() < head.published_at + timedelta(seconds=settings.ROUND_DEBOUNCE):
+    covered = covered_by(head)
+    if _is_left_alone(head, covered) or Round.objects.filter(state__in=MOVING).exists():
         return True
     try:
         plan = plans.freeze(
@@ -90,5 +135,21 @@ def _open_round_if_due(head: Version) -> bool:
     except (TooLittleData, PlanError) as refusal:
         log.warning("no round can be planned", version=head.number, reason=str(refusal))
         return False
-    actions.open_round(version=head, plan=plan)
+    actions.open_round(version=head, plan=plan, covers=[version.number for version in covered])
     return True
+
+
+def _is_left_alone(head: Version, covered: Sequence[Version]) -> bool:
+    """Whether the newest change is too fresh, and no change has waited for long."""
+    pause, now = timedelta(seconds=settings.ROUND_DEBOUNCE), timezone.now()
+    first = covered[0] if covered else head
+    return now < min(head.published_at + pause, first.published_at + MOST_DEBOUNCES * pause)
+
+
+def _announce_hold() -> None:
+    for topic in (
+        "queue",
+        "rounds",
+        *(f"round:{pk}" for pk in Round.objects.filter(state=QUEUED).values_list("pk", flat=True)),
+    ):
+        announce(topic)

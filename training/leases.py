@@ -24,6 +24,7 @@ from training.models import Job, PreviewRun, RealisedRun, Round, SurfacingRun
 from training.states import QUEUED, RUNNING
 
 LEASE = timedelta(seconds=15)
+PATIENCE = timedelta(minutes=15)
 AnyJob = TypeVar("AnyJob", bound=Job)
 KINDS: tuple[type[Job], ...] = (Round, PreviewRun, SurfacingRun, RealisedRun)
 
@@ -31,10 +32,13 @@ log = structlog.get_logger(__name__)
 
 
 def claim(kind: type[AnyJob]) -> AnyJob | None:
-    """The oldest queued job of this kind, now leased to this process; None where there is none to have."""
+    """The queued job of this kind that was begun first, else the oldest, now leased to this process; None where there
+    is none to have.
+    """
     with transaction.atomic():
         queued = kind._default_manager.select_for_update(skip_locked=True).filter(state=QUEUED)
-        job = queued.order_by("pk").first()
+        # What was begun before, and paused or lost its worker, is finished first.
+        job = queued.order_by(F("started_at").asc(nulls_last=True), "pk").first()
         if job is None:
             return None
         job.state, job.attempt, job.tries = RUNNING, job.attempt + 1, job.tries + 1
@@ -45,11 +49,18 @@ def claim(kind: type[AnyJob]) -> AnyJob | None:
     return job
 
 
-def longest_waiting(*kinds: type[Job]) -> list[type[Job]]:
-    """Those kinds of which something is queued, the one first whose oldest has waited longest: so each has its turn."""
+def in_order(*kinds: type[Job]) -> list[type[Job]]:
+    """Those kinds of which something is queued, in the order given. What has waited longer than `PATIENCE` goes before
+    what has not: more pressing work that never ends holds nothing up for ever.
+    """
     queued = {kind: kind._default_manager.filter(state=QUEUED).order_by("pk").first() for kind in kinds}
-    waiting = [(job.created_at, kind) for kind, job in queued.items() if job is not None]
+    waiting = [(not is_overdue(job), kind) for kind, job in queued.items() if job is not None]
     return [kind for _, kind in sorted(waiting, key=lambda pair: pair[0])]
+
+
+def is_overdue(job: Job) -> bool:
+    """Whether the job was queued so long ago that it makes way for rounds alone."""
+    return job.created_at < timezone.now() - PATIENCE
 
 
 def extend(job: Job) -> None:

@@ -52,6 +52,12 @@ def check_can_retry_realised(run: RealisedRun, by: User) -> None:
         raise Refused(f"This comparison is {run.state}, not failed, so there is nothing to retry.")
 
 
+def check_can_keep_webhooks(by: User) -> None:
+    """Where alerts are sent is for operators: an address may hold a password, and the secret signs in our name."""
+    if not by.has_role(Role.OPERATOR):
+        raise NotAllowed("Only operators say where alerts are sent.")
+
+
 def check_note(note: str) -> str:
     """The note without surrounding space; a decision without a reason is refused."""
     note = note.strip()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from config.live import publish as announce
-from training import leases
+from training import leases, pace
 from training.models import Look, Round, RoundPoint
 
 MOST_BYTES = 1_000_000
@@ -27,6 +27,8 @@ def drain(round_: Round, file: Path) -> bool:
                 row.stage, row.step, row.total = event["stage"], event["step"], event["total"]
         row.progress_offset = offset
         row.save(update_fields=["stage", "step", "total", "progress_offset"])
+        if any(event["kind"] == "progress" for event in events):
+            pace.note(row)
         announce(f"round:{row.pk}")
         announce("rounds")
     round_.progress_offset = offset

@@ -5,8 +5,8 @@ from django.db import connection, transaction
 from config.live import publish as announce
 from constitution import ledger
 from constitution.models import User
+from training import alerts, registry
 from training import promotion_policies as policies
-from training import registry
 from training.models import Checkpoint
 from training.promotion_records import Promotion
 
@@ -86,3 +86,4 @@ def _tell(action: str, made: Promotion) -> None:
         "note": made.note,
     }
     ledger.append(action=action, by=made.by, subject=f"model:{made.checkpoint_id}", detail=detail)
+    alerts.promoted(made)

@@ -13,6 +13,8 @@ PAUSED = "paused"
 DONE = "done"
 FAILED = "failed"
 ABORTED = "aborted"
+WAITING = "waiting"
+DELIVERED = "delivered"
 
 ROUND = StateTable(
     name="round",
@@ -69,5 +71,15 @@ REALISED = StateTable(
         Move(RUNNING, DONE, "gpu worker", "realised effect measured"),
         Move(RUNNING, FAILED, "gpu worker", "realised effect failed"),
         Move(FAILED, QUEUED, "operator", "realised effect retried"),
+    ),
+)
+
+DELIVERY = StateTable(
+    name="delivery to a webhook",
+    initial=WAITING,
+    moves=(
+        Move(WAITING, DELIVERED, "cpu worker", "alert delivered"),
+        Move(WAITING, FAILED, "cpu worker", "alert not delivered"),
+        Move(FAILED, WAITING, "operator", "alert sent again"),
     ),
 )

@@ -16,7 +16,18 @@ from amendments.previews import COMPONENTS
 from constitution.digests import digest
 from constitution.models import Version
 from constitution.texts import ClauseText
-from training import coordinator, deeper, deeper_engine, judging, leases, realised_engine, runner, surfacing
+from training import (
+    coordinator,
+    deeper,
+    deeper_engine,
+    judging,
+    leases,
+    realised_engine,
+    room,
+    runner,
+    surfacing,
+    webhooks,
+)
 from training.actions import WORKER
 from training.errors import StageFailed
 from training.findings import Answered, Asked, Heard
@@ -55,20 +66,29 @@ def reap() -> None:
     leases.reap()
 
 
+@shared_task
+def deliver() -> None:
+    """Every few seconds: send alerts to the webhooks that wait for them."""
+    webhooks.deliver_due()
+
+
 # Acknowledged at once: a round takes longer than any broker waits, and its lease says that somebody has it.
 @shared_task(acks_late=False)
 def work() -> None:
-    """Do all that waits, rounds first."""
-    while not is_stopping() and work_once():
-        pass
+    """Do all that waits, most pressing first; nothing where another worker has the device."""
+    with room.device() as is_ours:
+        while is_ours and not is_stopping() and work_once():
+            pass
 
 
 def work_once() -> bool:
-    """Do the next job that waits; False where there is none."""
+    """Do the next job that waits: rounds, then previews, then readings. False where there is none, or no room."""
+    if not coordinator.has_room():
+        return False
     if round_ := leases.claim(Round):
         runner.run(round_, model=model_folder, stop_asked=is_stopping)
         return True
-    for kind in leases.longest_waiting(PreviewRun, SurfacingRun):
+    for kind in leases.in_order(PreviewRun, SurfacingRun):
         if job := leases.claim(kind):
             _do(job)
             return True
@@ -100,7 +120,9 @@ def _do(job: Job) -> None:
     if isinstance(job, PreviewRun):
         running.run(job, engine_for=preview_engine_for, stop_asked=is_to_stop)
     elif isinstance(job, SurfacingRun):
-        surfacing.run(job, engine_for=engine_for, stop_asked=is_to_stop)
+        surfacing.run(
+            job, engine_for=engine_for, stop_asked=lambda: is_to_stop() or coordinator.is_preview_first(job)
+        )
     elif isinstance(job, RealisedRun):
         realised.run(
             job,

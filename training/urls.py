@@ -1,6 +1,6 @@
 from django.urls import path
 
-from training.views import drift, judges, models, previews, readings, realised, round_changes, rounds, trends
+from training.views import alerts, drift, judges, models, previews, readings, realised, round_changes, rounds, trends
 
 app_name = "training"
 urlpatterns = [
@@ -15,6 +15,10 @@ urlpatterns = [
     path("rounds/<int:pk>/abort/", rounds.abort, name="round-abort"),
     path("rounds/<int:pk>/retry/", rounds.retry, name="round-retry"),
     path("readings/<int:pk>/", readings.detail, name="reading-detail"),
+    path("alerts/", alerts.index, name="alerts"),
+    path("alerts/webhooks/", alerts.webhooks, name="webhooks"),
+    path("alerts/webhooks/<int:pk>/remove/", alerts.remove, name="webhook-remove"),
+    path("alerts/deliveries/<int:pk>/resend/", alerts.resend, name="delivery-resend"),
     path("judges/", judges.index, name="judges"),
     path("previews/", realised.forecasts, name="forecasts"),
     path("proposals/<int:pk>/preview/", previews.ask, name="preview-ask"),

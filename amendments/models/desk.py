@@ -89,13 +89,19 @@ class NoticeKind(models.TextChoices):
     TURN = "turn", "Your turn"
     MENTION = "mention", "You were mentioned"
     DECIDED = "decided", "Decided"
+    ALERT = "alert", "Alert"
 
 
 class Notice(models.Model):
-    """One thing that waits for a person, or that they should know. Mutable: it is read, or settled by itself."""
+    """One thing that waits for a person, or that they should know. Mutable: it is read, or settled by itself.
+
+    It is about a proposal; an alert is about something else, which `about` names and `path` shows.
+    """
 
     recipient = models.ForeignKey(User, on_delete=models.CASCADE, related_name="notices")
-    amendment = models.ForeignKey(Amendment, on_delete=models.CASCADE, related_name="+")
+    amendment = models.ForeignKey(Amendment, null=True, on_delete=models.CASCADE, related_name="+")
+    about = models.CharField(max_length=60, blank=True)
+    path = models.CharField(max_length=200, blank=True, help_text="On this site.")
     kind = models.CharField(max_length=10, choices=NoticeKind.choices)
     sentence = models.CharField(max_length=300)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -109,10 +115,27 @@ class Notice(models.Model):
             models.UniqueConstraint(
                 fields=["recipient", "amendment", "kind"], condition=Q(read_at=None), name="notice_waits_once"
             ),
+            models.UniqueConstraint(
+                fields=["recipient", "path"], condition=Q(read_at=None, amendment=None), name="alert_waits_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(~Q(about=""), ~Q(path=""), kind=NoticeKind.ALERT, amendment=None)
+                | Q(~Q(kind=NoticeKind.ALERT), amendment__isnull=False, about="", path=""),
+                name="notice_of_a_proposal_or_an_alert",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.sentence
+
+    def get_absolute_url(self) -> str:
+        """Where that is shown."""
+        return self.amendment.get_absolute_url() if self.amendment else self.path
+
+    @property
+    def subject(self) -> str:
+        """What it is about, in a word or two."""
+        return self.amendment.principle_id if self.amendment else self.about
 
 
 class Digest(models.TextChoices):
@@ -127,6 +150,7 @@ class DeskSettings(models.Model):
     person = models.OneToOneField(User, primary_key=True, on_delete=models.CASCADE, related_name="desk")
     digest = models.CharField(max_length=10, choices=Digest.choices, default=Digest.DAILY)
     mailed_at = models.DateTimeField(null=True)
+    alerted_at = models.DateTimeField(null=True, help_text="When the last mail with an alert went out.")
 
     def __str__(self) -> str:
         return f"settings of {self.person_id}"

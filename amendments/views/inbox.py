@@ -81,10 +81,10 @@ def _topic(request: PersonRequest) -> str:
 def _row(notice: Notice) -> dict[str, Any]:
     return {
         "pk": notice.pk,
-        "url": notice.amendment.get_absolute_url(),
-        "principle": notice.amendment.principle_id,
+        "url": notice.get_absolute_url(),
+        "principle": notice.subject,
         "kind_label": notice.get_kind_display(),
-        "about": f"Proposal {notice.amendment_id}: {kind_label(notice.amendment)}",
+        "about": f"Proposal {notice.amendment_id}: {kind_label(notice.amendment)}" if notice.amendment else "",
         "sentence": notice.sentence,
         "at": notice.created_at,
     }

@@ -184,6 +184,12 @@ ACCESS = {
     "training:round-retry": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
     "training:round-abort": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
     "training:reading-detail": Access(kwargs=("pk",), accepted=(404,)),  # there is no reading here
+    "training:alerts": READ,
+    "training:webhooks": Access(roles=(Role.OPERATOR,)),
+    "training:webhook-remove": Access(  # there is none
+        roles=(Role.OPERATOR,), kwargs=("pk",), method="post", accepted=(404,)
+    ),
+    "training:delivery-resend": Access(roles=(Role.OPERATOR,), kwargs=("pk",), method="post", accepted=(404,)),
     "training:judges": READ,
     "training:forecasts": READ,
     "training:preview-ask": Access(roles=(Role.REVIEWER,), method="post", accepted=(409,), kwargs=("pk",)),  # no model

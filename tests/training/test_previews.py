@@ -377,14 +377,23 @@ def test_schema_keeps_what_is_finished(proposal: Amendment) -> None:
         PreviewItem.objects.create(preview=preview, place=999, components=[], prompt="x", label="benign", arms={})
 
 
-def test_previews_and_reading_take_turns(proposal: Amendment, constitution: Version, reviewer: User) -> None:
+def test_preview_goes_before_reading_but_not_for_ever(
+    proposal: Amendment, constitution: Version, reviewer: User
+) -> None:
     from training.actions import open_surfacing
 
-    open_surfacing(version=constitution, seed=1)
+    run = open_surfacing(version=constitution, seed=1)
     asking.ask(amendment=proposal, by=reviewer)
-    assert leases.longest_waiting(PreviewRun, SurfacingRun) == [SurfacingRun, PreviewRun]
+    assert leases.in_order(PreviewRun, SurfacingRun) == [PreviewRun, SurfacingRun]
+    assert coordinator.is_preview_first(run)
+
+    SurfacingRun.objects.update(created_at=timezone.now() - leases.PATIENCE)
+
+    run.refresh_from_db()
+    assert leases.in_order(PreviewRun, SurfacingRun) == [SurfacingRun, PreviewRun]
+    assert not coordinator.is_preview_first(run)
     leases.claim(SurfacingRun)
-    assert leases.longest_waiting(PreviewRun, SurfacingRun) == [PreviewRun]
+    assert leases.in_order(PreviewRun, SurfacingRun) == [PreviewRun]
 
 
 def test_clause_that_is_added_is_compared_with_what_settles_a_request_now(constitution: Version) -> None:

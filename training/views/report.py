@@ -10,7 +10,7 @@ from training import judging, policies, runner
 from training.models import Arm, Evaluation, Round
 from training.recipes.plan import STAGES
 from training.states import DONE, FAILED, MOVING, PAUSED
-from training.views import corrected, realised, standing, words
+from training.views import corrected, realised, scheduling, standing, words
 
 ARM_LABELS = dict(Arm.choices)
 LOOK_GROUPS = ("harmful", "benign")
@@ -95,7 +95,7 @@ def _round(round_: Round) -> dict[str, Any]:
         "state": state,
         "state_label": label,
         "is_live": round_.state in MOVING,
-        "sentence": words.sentence(round_),
+        "sentence": scheduling.sentence(round_),
         "seed": round_.seed,
         "model": _model_name(round_.plan["model"]),
         "device": round_.result["device"] if round_.result else round_.plan["device"],

@@ -1,0 +1,33 @@
+"""Why work does not start on a machine, and how fast a round goes."""
+
+from django.db import models
+
+
+class Hold(models.Model):
+    """A machine that has too little room to start anything, and why. Mutable: it goes when there is room."""
+
+    host = models.CharField(max_length=200, unique=True)
+    sentence = models.CharField(max_length=300)
+    since = models.DateTimeField(auto_now_add=True)
+    checked_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.host}: {self.sentence}"
+
+
+class Pace(models.Model):
+    """When a round was first and last heard of in a stage, in its last attempt at it. Mutable."""
+
+    round = models.ForeignKey("training.Round", on_delete=models.CASCADE, related_name="pace")
+    stage = models.CharField(max_length=12)
+    attempt = models.PositiveIntegerField()
+    first_step = models.PositiveIntegerField()
+    first_at = models.DateTimeField()
+    step = models.PositiveIntegerField()
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["round", "stage"], name="pace_once_per_stage")]
+
+    def __str__(self) -> str:
+        return f"pace of round {self.round_id}"
