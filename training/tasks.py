@@ -120,9 +120,7 @@ def _do(job: Job) -> None:
     if isinstance(job, PreviewRun):
         running.run(job, engine_for=preview_engine_for, stop_asked=is_to_stop)
     elif isinstance(job, SurfacingRun):
-        surfacing.run(
-            job, engine_for=engine_for, stop_asked=lambda: is_to_stop() or coordinator.is_preview_first(job)
-        )
+        surfacing.run(job, engine_for=engine_for, stop_asked=lambda: is_to_stop() or coordinator.is_preview_first(job))
     elif isinstance(job, RealisedRun):
         realised.run(
             job,
