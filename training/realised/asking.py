@@ -70,9 +70,9 @@ def ask_for_lacking() -> int:
     round_ = rows.defer("plan").order_by("-pk").first()
     if round_ is None or RealisedRun.objects.filter(round=round_).exists():
         return 0
-    found = [candidate for candidate in candidates(round_) if candidate.preview]
-    for candidate in found:
-        _ask(candidate, round_)
+    found = [(one.amendment, one.preview) for one in candidates(round_) if one.preview]
+    for amendment, preview in found:
+        _ask(amendment, preview, round_)
     return len(found)
 
 
@@ -135,12 +135,12 @@ def _candidate(amendment: Amendment, measured: list[Preview], checkpoint: Checkp
     return Candidate(amendment, None, OTHER_WEIGHTS if measured else NO_PREVIEW)
 
 
-def _ask(candidate: Candidate, round_: Round) -> None:
+def _ask(amendment: Amendment, preview: Preview, round_: Round) -> None:
     checkpoint, since = round_.checkpoint, before(round_)
     realised, is_new = Realised.objects.get_or_create(
-        amendment=candidate.amendment,
+        amendment=amendment,
         checkpoint=checkpoint.digest,
-        defaults={"preview": candidate.preview, "version": round_.version},
+        defaults={"preview": preview, "version": round_.version},
     )
     if is_new:
         previous = getattr(since, "checkpoint", None)
