@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 
 from amendments.models import Realised
 from amendments.shares import Share
-from amendments.views.realised import LABELS, MEASURES, shown
+from amendments.views.realised import LABELS, shown
 from amendments.views.words import PARTS
 from training.models import Round
 from training.realised import asking, calibration
@@ -61,7 +61,7 @@ def _figure(measure: str, label: str, found: Sequence[Realised]) -> dict[str, An
     parts = calibration.by_component(found, measure, BASE)
     rows += [(PARTS[name][0], parts[name]) for name in PARTS if name in parts]
     return {
-        "label": f"{label}, {MEASURES[measure][1]}",
+        "label": label,
         "direction": "changes within what was foretold",
         "arms": [_arm(name, share, is_all=place < len(overall)) for place, (name, share) in enumerate(rows) if share.n],
     }
