@@ -6,7 +6,8 @@ from datetime import timedelta
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from amendments.models import Scenario
@@ -85,9 +86,9 @@ def hold() -> str:
 
 def covered_by(version: Version) -> list[Version]:
     """The earlier versions that a round for this one trains as well, oldest first: those that never had their own."""
-    before = version.constitution.versions.filter(number__lt=version.number)
+    before = Version.objects.filter(constitution=version.constitution_id, number__lt=version.number)
     own = before.filter(Exists(Round.objects.filter(version=OuterRef("pk")).exclude(state=ABORTED)))
-    last = own.order_by("-number").values_list("number", flat=True).first() or 1
+    last = Coalesce(Subquery(own.order_by("-number").values("number")[:1]), 1)
     return list(before.filter(number__gt=last).order_by("number"))
 
 

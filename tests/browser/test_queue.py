@@ -83,7 +83,9 @@ def test_list_stands_beside_the_proposal_and_the_next_one_is_there_at_once(page:
     trail = page.get_by_role("navigation", name="The list you came by")
     expect(trail.get_by_role("listitem")).to_have_count(2)
     beside, change = trail.bounding_box(), page.locator("#proposal-title").bounding_box()
-    assert beside and change and beside["x"] + beside["width"] < change["x"]
+    assert beside is not None
+    assert change is not None
+    assert beside["x"] + beside["width"] < change["x"]
     desk.check_accessible(page)
     desk.check_fits(page)
 
