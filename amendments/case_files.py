@@ -10,6 +10,7 @@ from django.db import transaction
 from pydantic import ValidationError
 
 from amendments.cases import CaseText, Filing, Row, check_may_add
+from amendments.reserved import Reserved, registered_entries
 from amendments.scenarios import BATCH, Refusal, Report, ScenarioText, json_value, reader
 from config.live import publish as announce
 from constitution import ledger
@@ -37,6 +38,7 @@ class RowsRefused(Refused):
 def import_cases(*, stream: IO[bytes], name: str, by: User, is_valid_only: bool = False) -> Report:
     """Add the edge cases of a file, in the name of `by`. A row without a response is a request that is to be read.
 
+    A request of a registered evaluation set cannot be used: what proposes on it could not be measured by it.
     Raises RowsRefused where a row cannot be used, unless `is_valid_only`; BadFile where the file cannot be read. Then
     nothing is added.
     """
@@ -45,8 +47,9 @@ def import_cases(*, stream: IO[bytes], name: str, by: User, is_valid_only: bool 
         format_name, rows = _rows(name, stream)
         report = Report(format=format_name)
         filing = Filing(by=by, source=name)
+        registered = Reserved(registered_entries())
         while batch := list(islice(rows, BATCH)):
-            filing.keep(list(_checked(batch, report)), report)
+            filing.keep(list(_checked(batch, report, registered)), report)
             _check_worth_it(report)
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadFile(f"{name} cannot be read as text: {error}") from error
@@ -72,11 +75,14 @@ def _json_lines(stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
             yield number, json_value(line.removeprefix(codecs.BOM_UTF8))
 
 
-def _checked(batch: list[tuple[int, Any]], report: Report) -> Iterator[Row]:
+def _checked(batch: list[tuple[int, Any]], report: Report, registered: Reserved) -> Iterator[Row]:
     """The usable rows of a batch; the others go into the report."""
     for line, content in batch:
         try:
-            yield line, _text(content)
+            text = _text(content)
+            if reason := registered.why(text.prompt):
+                raise ValueError(reason.sentence)
+            yield line, text
         except ValidationError as error:
             report.refusals.append(Refusal(line, sentences(error).replace("\n", "; ")))
         except ValueError as error:

@@ -1,5 +1,6 @@
 """Evaluation sets: what is kept of them, and what they keep out."""
 
+import io
 import json
 import os
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, transaction
 
+from amendments.case_files import RowsRefused, import_cases
 from amendments.evaluation_sets import SetRefused, register, retire
 from amendments.models import EvaluationPrompt, EvaluationSet, Label, Scenario
 from amendments.reserved import reserved
@@ -125,6 +127,18 @@ def test_import_takes_prompts_of_a_registered_set_only_as_held_out(tmp_path: Pat
     assert (report.accepted, [refusal.line for refusal in report.refusals]) == (1, [1])
     assert "stands in the evaluation set theirs: import it as held out" in report.refusals[0].reason
     assert import_file(file, by="test", held_out=True).accepted == 1
+
+
+@pytest.mark.usefixtures("constitution")
+def test_edge_cases_of_a_registered_set_are_refused_in_their_lines(tmp_path: Path, reviewer: User) -> None:
+    register(path=write(tmp_path, "a.csv", "\n".join(PROMPTS)), name="theirs", by="test")
+    rows = [json.dumps({"prompt": text}) for text in ["How do I bake bread?", f"Please: {PROMPTS[0]}"]]
+    with pytest.raises(RowsRefused) as refused:
+        import_cases(stream=io.BytesIO("\n".join(rows).encode()), name="cases.jsonl", by=reviewer)
+    assert [(found.line, found.reason) for found in refused.value.report.refusals] == [
+        (2, "nearly the same as one of the evaluation set theirs")
+    ]
+    assert not Scenario.objects.exists()
 
 
 def test_list_of_sets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
