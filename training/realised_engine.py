@@ -14,11 +14,11 @@ from training.models import Checkpoint
 from training.realised.running import Engine, Heard, Rows
 
 if TYPE_CHECKING:
-    from training.engine.judge import ProbeJudge
+    from training.engine.judges.contract import Judge
     from training.engine.model import LanguageModel
 
 
-def lend(lm: "LanguageModel", judge: "ProbeJudge", folder: str) -> Engine:
+def lend(lm: "LanguageModel", judge: "Judge", folder: str) -> Engine:
     """`lm` is the reference, loaded from `folder`; adapters are laid over the same weights, one at a time."""
     return Engine(
         model_digest=lm.digest,
@@ -40,7 +40,7 @@ def _lacks(checkpoint: Checkpoint) -> str:
 
 def _answer(
     lm: "LanguageModel",
-    judge: "ProbeJudge",
+    judge: "Judge",
     folder: str,
     requests: Sequence[str],
     checkpoint: Checkpoint | None,

@@ -6,7 +6,7 @@ The only module of the web side that touches the engine, inside functions that o
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from celery import shared_task
@@ -182,7 +182,7 @@ def engine_for(clauses: Sequence[ClauseText], tell: Tell) -> Engine:
     )
 
 
-def _read(lm: "LanguageModel", judge: "ProbeJudge", asked: Sequence[Asked]) -> Iterator[Answered]:
+def _read(lm: "LanguageModel", judge: "Judge", asked: Sequence[Asked]) -> Iterator[Answered]:
     from training.engine.surface import Scenario, read_scenarios
 
     by_id = {str(one.scenario.pk): one for one in asked}
@@ -238,7 +238,7 @@ def realised_engine_for(clauses: Sequence[ClauseText], tell: Tell) -> realised.E
 
 
 def _measure(
-    lm: "LanguageModel", judge: "ProbeJudge", asked: Sequence[running.Asked], seed: int
+    lm: "LanguageModel", judge: "Judge", asked: Sequence[running.Asked], seed: int
 ) -> Iterator[list[running.Heard]]:
     from training.engine.preview import Question, measure
 
@@ -281,14 +281,14 @@ def _shown(clause: ClauseText) -> "Clause":
     return Clause.of(clause.model_dump())
 
 
-def judge_for(lm: "LanguageModel", clauses: Sequence[ClauseText]) -> "ProbeJudge":
+def judge_for(lm: "LanguageModel", clauses: Sequence[ClauseText]) -> "Judge":
     """The judge of a version: the one that the settings choose."""
     from training.engine.judges.choosing import Choice, choose
     from training.engine.judges.contract import JudgeError
     from training.engine.model import ModelError
 
     try:
-        judge = choose(
+        return choose(
             Choice(**judging.choice()),
             reference=lm,
             name=settings.MODEL or coordinator.MODEL_NAME_OF_DEFAULT,
@@ -297,8 +297,6 @@ def judge_for(lm: "LanguageModel", clauses: Sequence[ClauseText]) -> "ProbeJudge
         )
     except (JudgeError, ModelError) as error:
         raise StageFailed(str(error)) from error
-    # Surfacing and previews say ProbeJudge and ask of it what every judge has: verdicts and a name.
-    return cast("ProbeJudge", judge)
 
 
 def probe_for(lm: "LanguageModel", clauses: Sequence[ClauseText]) -> "ProbeJudge":

@@ -15,7 +15,7 @@ import numpy as np
 
 from training.engine.clauses import Clause
 from training.engine.generate import generate
-from training.engine.judge import ProbeJudge, Verdict
+from training.engine.judges.contract import Judge, Verdict
 from training.engine.model import LanguageModel
 from training.engine.prompts import STOP, follow, plain
 from training.engine.score import refusal_margin
@@ -93,7 +93,7 @@ class Row:
 
 
 def measure(
-    lm: LanguageModel, judge: ProbeJudge, questions: Sequence[Question], *, batch_size: int = 16, seed: int = 0
+    lm: LanguageModel, judge: Judge, questions: Sequence[Question], *, batch_size: int = 16, seed: int = 0
 ) -> Iterator[list[tuple[str, dict[str, Heard]]]]:
     """Yield (key, what was heard by arm) in the order of the questions, a batch at a time, so that the caller can keep
     what is done and come back with the rest. Batches do not depend on each other.
@@ -197,7 +197,7 @@ def _prompt(question: Question, arm: str) -> str:
     return follow(null_amendment(clause) if arm == NULL else clause, question.request)
 
 
-def _read(lm: LanguageModel, judge: ProbeJudge, requests: Mapping[str, str], seed: int) -> dict[str, Heard]:
+def _read(lm: LanguageModel, judge: Judge, requests: Mapping[str, str], seed: int) -> dict[str, Heard]:
     """What is heard for each prompt; `requests` says which request a prompt asks."""
     room = lm.context_length - MOST_TOKENS
     prompts = [prompt for prompt in requests if tokens(lm, prompt) <= room]

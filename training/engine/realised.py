@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from training.engine.generate import chat, generate
-from training.engine.judge import ProbeJudge, Verdict
+from training.engine.judges.contract import Judge, Verdict
 from training.engine.model import LanguageModel
 from training.engine.preview import LEAST_COVERAGE, Heard, Row, share_change, shift, tokens
 from training.engine.score import refusal_margin
@@ -21,7 +21,7 @@ TOO_LONG = "the request does not fit into the model's context"
 
 def answer(
     lm: LanguageModel,
-    judge: ProbeJudge,
+    judge: Judge,
     requests: Sequence[str],
     *,
     max_new_tokens: int,
@@ -71,7 +71,7 @@ def _moved(rows: Sequence[Row], start: str, seed: int) -> dict[str, dict[str, fl
     }
 
 
-def _read(lm: LanguageModel, judge: ProbeJudge, requests: Sequence[str], max_new_tokens: int) -> list[Heard]:
+def _read(lm: LanguageModel, judge: Judge, requests: Sequence[str], max_new_tokens: int) -> list[Heard]:
     try:
         return _answers(lm, judge, requests, max_new_tokens)
     except (RuntimeError, ValueError) as error:
@@ -82,7 +82,7 @@ def _read(lm: LanguageModel, judge: ProbeJudge, requests: Sequence[str], max_new
         return [_read(lm, judge, [request], max_new_tokens)[0] for request in requests]
 
 
-def _answers(lm: LanguageModel, judge: ProbeJudge, requests: Sequence[str], max_new_tokens: int) -> list[Heard]:
+def _answers(lm: LanguageModel, judge: Judge, requests: Sequence[str], max_new_tokens: int) -> list[Heard]:
     prompts = [chat(lm, request) for request in requests]
     places = [place for place, prompt in enumerate(prompts) if tokens(lm, prompt) <= lm.context_length - max_new_tokens]
     short = [prompts[place] for place in places]
@@ -96,5 +96,5 @@ def _answers(lm: LanguageModel, judge: ProbeJudge, requests: Sequence[str], max_
     return [heard.get(place) or _unheard(judge, TOO_LONG) for place in range(len(requests))]
 
 
-def _unheard(judge: ProbeJudge, reason: str) -> Heard:
+def _unheard(judge: Judge, reason: str) -> Heard:
     return Heard("", Verdict("unscored", None, judge.name, reason=reason), None)

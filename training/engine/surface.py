@@ -11,7 +11,7 @@ from typing import Literal
 from training.engine.clauses import Clause
 from training.engine.forward import Heads
 from training.engine.generate import generate
-from training.engine.judge import ProbeJudge, Verdict
+from training.engine.judges.contract import Judge, Verdict
 from training.engine.model import LanguageModel
 from training.engine.prompts import STOP, follow, follow_head
 from training.engine.signals import CONFLICT, OVER_REFUSAL
@@ -56,7 +56,7 @@ class Group:
 
 def read_scenarios(
     lm: LanguageModel,
-    judge: ProbeJudge,
+    judge: Judge,
     scenarios: Sequence[Scenario],
     clauses_for: Callable[[Scenario], Sequence[Clause]],
     *,

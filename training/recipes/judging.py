@@ -6,31 +6,29 @@ It is never the model under training: what it sees of that model is text, and th
 
 import dataclasses
 import os
-from typing import cast
 
 from training.engine.clauses import Clause as ShownClause
 from training.engine.judge import ProbeJudge, calibration_set
 from training.engine.judges.choosing import Choice, choose
+from training.engine.judges.contract import Judge
 from training.engine.model import LanguageModel
 from training.recipes.files import read_json
 from training.recipes.plan import Clause
 from training.recipes.run import Run
 
 
-def round_judge(run: Run, reference: LanguageModel) -> ProbeJudge:
+def round_judge(run: Run, reference: LanguageModel) -> Judge:
     """The judge that RUN/judge.json chooses. Raises JudgeError where that is the model that the round trains."""
     check_is_reference(reference)
     file = run.root / "judge.json"
     choice = Choice(**read_json(file)) if file.exists() else Choice()
-    judge = choose(
+    return choose(
         choice,
         reference=reference,
         name=run.plan.model,
         fit=lambda: fitted_probe(run, reference),
         key=os.environ.get("ENGINE_KEY", ""),
     )
-    # The stages say ProbeJudge and ask of it what every judge has: verdicts and a name.
-    return cast("ProbeJudge", judge)
 
 
 def fitted_probe(run: Run, reference: LanguageModel) -> ProbeJudge:

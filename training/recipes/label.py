@@ -8,7 +8,7 @@ examples are pairs as well: people have labelled them.
 
 import sys
 
-from training.engine.judge import ProbeJudge
+from training.engine.judges.contract import Judge
 from training.engine.model import load
 from training.recipes.answers import first_sentence
 from training.recipes.files import Row, digest_file, read_rows, write_rows
@@ -61,7 +61,7 @@ def decided_pairs(plan: Plan) -> list[Row]:
     ]
 
 
-def label(judge: ProbeJudge, pairs: list[Row], min_gap: float) -> list[Row]:
+def label(judge: Judge, pairs: list[Row], min_gap: float) -> list[Row]:
     """Add the second reading's gap, `why` (empty: labelled as it stands) and the judge's name to each pair."""
     verdicts = judge.judge([(pair["prompt"], pair[side]) for pair in pairs for side in ("rejected", "chosen")])
     rows = []

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from training.engine import prompts
 from training.engine.generate import generate
-from training.engine.judge import ProbeJudge, Verdict
+from training.engine.judges.contract import Judge, Verdict
 from training.engine.model import LanguageModel, load
 from training.recipes.answers import first_statement
 from training.recipes.files import Row, digest_file, read_rows, write_rows
@@ -33,7 +33,7 @@ class Desk:
 
     plan: Plan
     reference: LanguageModel
-    judge: ProbeJudge
+    judge: Judge
 
     def decline(self, rows: list[Row], *, temperature: float = 0.0, seed: int = 0) -> list[str]:
         """How the reference declines each row under its clause and the cases in which that declines."""
