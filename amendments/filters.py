@@ -145,7 +145,7 @@ class QueueFilter(FilterSet):  # type: ignore[misc]
         return rows
 
     def get_form_class(self) -> type[Form]:
-        """One for all: a page has a form for each view whose size it shows, and making the class is half the work."""
+        """One for all: a page has a form for each view whose size it shows, and each would make a class of its own."""
         return _form_class()
 
     @property
