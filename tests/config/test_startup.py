@@ -2,6 +2,7 @@
 
 import os
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -53,12 +54,14 @@ def test_private_folder_of_someone_else_is_refused(tmp_path: Path) -> None:
         sockets.make_private(tmp_path / "socket")
 
 
-def test_has_broker_looks_behind_the_address(tmp_path: Path) -> None:
-    url = valkey.url(tmp_path / "a b")
-    assert not health.has_broker(url)
-    valkey.socket(tmp_path / "a b").parent.mkdir(parents=True)
-    with socket.socket(socket.AF_UNIX) as broker, socket.create_server(("127.0.0.1", 0)) as remote:
-        broker.bind(str(valkey.socket(tmp_path / "a b")))
-        broker.listen()
-        assert health.has_broker(url)
-        assert health.has_broker(f"amqp://guest@127.0.0.1:{remote.getsockname()[1]}//")
+def test_has_broker_looks_behind_the_address() -> None:
+    # A short path of its own: the socket's folder is then inside it, and goes with it.
+    with tempfile.TemporaryDirectory(prefix="a b ", dir="/tmp") as var:  # noqa: S108
+        url = valkey.url(Path(var))
+        assert not health.has_broker(url)
+        valkey.socket(Path(var)).parent.mkdir(parents=True)
+        with socket.socket(socket.AF_UNIX) as broker, socket.create_server(("127.0.0.1", 0)) as remote:
+            broker.bind(str(valkey.socket(Path(var))))
+            broker.listen()
+            assert health.has_broker(url)
+            assert health.has_broker(f"amqp://guest@127.0.0.1:{remote.getsockname()[1]}//")
