@@ -8,7 +8,7 @@ times are the database's: the clocks of workers need not agree.
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TypeVar
@@ -19,16 +19,22 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from training.errors import LeaseLost
+from training.errors import LeaseLost, StageFailed
 from training.models import Job, PreviewRun, RealisedRun, Round, SurfacingRun
 from training.states import QUEUED, RUNNING
 
 LEASE = timedelta(seconds=15)
 PATIENCE = timedelta(minutes=15)
+MOST_TRIES = 5
 AnyJob = TypeVar("AnyJob", bound=Job)
+Check = Callable[[], None]
 KINDS: tuple[type[Job], ...] = (Round, PreviewRun, SurfacingRun, RealisedRun)
 
 log = structlog.get_logger(__name__)
+
+
+class Stopped(Exception):
+    """The work ended before it was done and without being at fault: what is done is kept, and somebody goes on."""
 
 
 def claim(kind: type[AnyJob]) -> AnyJob | None:
@@ -83,6 +89,38 @@ def give_back(job: Job, *, error: str = "") -> None:
     """Put the job back in the queue before its lease lapses. A stop without an error is no failed try."""
     tries = F("tries") if error else F("tries") - 1
     _held(job).update(state=QUEUED, lease_owner="", lease_until=None, tries=tries, error=error)
+
+
+def work_on(
+    job: AnyJob,
+    do: Callable[[AnyJob, Check], None],
+    *,
+    stop_asked: Callable[[], bool],
+    fail: Callable[[AnyJob, str], object],
+    faults: tuple[type[Exception], ...] = (StageFailed,),
+    most_tries: int = MOST_TRIES,
+) -> None:
+    """Do a claimed job until it is done, failed or taken away, or until `stop_asked`.
+
+    `do` calls the check that it is given after each of its steps: it raises Stopped and LeaseLost, which need not be
+    caught. Of errors, `faults` end the job by `fail`; any other puts it back in the queue and goes on its way.
+    """
+    with handed_back(job), heartbeat(job) as lost:
+
+        def check() -> None:
+            if lost.is_set():
+                raise LeaseLost(job)
+            if stop_asked():
+                raise Stopped
+
+        try:
+            if job.tries > most_tries:
+                raise StageFailed(f"It was taken up {most_tries} times and never came to its end. {job.error}")
+            do(job, check)
+        except Stopped as stopped:
+            give_back(job, error="" if stop_asked() else str(stopped))
+        except faults as error:
+            fail(job, str(error))
 
 
 @contextmanager

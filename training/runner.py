@@ -4,11 +4,14 @@ Only the run directory passes between the two. Whatever is killed, the next star
 and comes to the same result: stages see to that themselves, and what is written here is written once or not at all.
 """
 
+import errno
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +21,8 @@ from django.db import OperationalError, connection
 
 from config import env
 from config.embedded.identity import LAUNCH
-from training import actions, judging, leases, outcomes, plans, progress
-from training.errors import LeaseLost, StageFailed
+from training import actions, judging, leases, outcomes, plans, progress, room
+from training.errors import StageFailed
 from training.models import Round
 from training.recipes.files import read_json, write_json
 from training.recipes.plan import STAGES, PlanError
@@ -31,16 +34,13 @@ POLL_SECONDS = 0.5
 GRACE_SECONDS = 15
 MOST_TRIES = 8
 LOG_TAIL = 4000
+FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT})
 # What a stage has no use for: it reads its plan and writes files.
 WITHHELD = frozenset({"SECRET_KEY", "DATABASE_URL", "BROKER_URL", "EMAIL_URL"})
 
 StopAsked = Callable[[], bool]
 
 log = structlog.get_logger(__name__)
-
-
-class _Stopped(Exception):
-    """A stage ended before its work was done and without being at fault."""
 
 
 def folder_of(round_: Round) -> Path:
@@ -63,28 +63,36 @@ def run(round_: Round, *, model: Callable[[], str], stop_asked: StopAsked) -> No
 
     `model` gives the folder of the model. Every way out leaves the row in a state that somebody goes on from.
     """
-    with leases.handed_back(round_), leases.heartbeat(round_) as lost:
-        _run(round_, model, lost.is_set, stop_asked)
+    leases.work_on(
+        round_,
+        partial(_run, model),
+        stop_asked=stop_asked,
+        fail=lambda job, error: actions.fail(job=job, error=error),
+        faults=(StageFailed, PlanError, outcomes.BadOutcome, OSError),
+        most_tries=MOST_TRIES,
+    )
 
 
-def _run(round_: Round, model: Callable[[], str], is_lost: StopAsked, stop_asked: StopAsked) -> None:
+def _run(model: Callable[[], str], round_: Round, check: leases.Check) -> None:
     try:
-        if round_.tries > MOST_TRIES:
-            raise StageFailed(f"The round was taken up {MOST_TRIES} times and never came to its end. {round_.error}")
-        folder = _prepare(round_, model())
-        for stage in STAGES:
-            if not (folder / stage / "done.json").exists():
-                code = _watch(round_, stage, is_lost, stop_asked)
-                if code == EXIT_PAUSED:
-                    actions.pause(round_=round_, pause=read_json(folder / "pause.json"))
-                    return
-                _check_exit(round_, stage, code)
-        progress.drain(round_, folder / "progress.jsonl")
-        actions.finish(round_=round_, outcome=outcomes.read(round_, folder))
-    except _Stopped as stopped:
-        leases.give_back(round_, error="" if stop_asked() else str(stopped))
-    except (StageFailed, PlanError, outcomes.BadOutcome, OSError) as error:
-        actions.fail(job=round_, error=str(error))
+        _run_stages(model, round_, check)
+    except OSError as error:
+        if error.errno in FULL_DISK:
+            raise leases.Stopped(_full_disk()) from error
+        raise
+
+
+def _run_stages(model: Callable[[], str], round_: Round, check: leases.Check) -> None:
+    folder = _prepare(round_, model())
+    for stage in STAGES:
+        if not (folder / stage / "done.json").exists():
+            code = _watch(round_, stage, check)
+            if code == EXIT_PAUSED:
+                actions.pause(round_=round_, pause=read_json(folder / "pause.json"))
+                return
+            _check_exit(round_, stage, code)
+    progress.drain(round_, folder / "progress.jsonl")
+    actions.finish(round_=round_, outcome=outcomes.read(round_, folder))
 
 
 def _prepare(round_: Round, model: str) -> Path:
@@ -112,11 +120,22 @@ def _check_exit(round_: Round, stage: str, code: int) -> None:
     if code == 0:
         return
     if code == EXIT_STOPPED or code < 0:  # asked to stop, or killed: nothing is wrong with its work
-        raise _Stopped(f"The stage {stage} was ended from outside, with status {code}.")
-    raise StageFailed(log_tail(round_) or f"The stage {stage} ended with status {code}.")
+        why = " The system does that to what takes too much memory." if code == -signal.SIGKILL else ""
+        raise leases.Stopped(f"The stage {stage} was ended from outside, with status {code}.{why}")
+    said = log_tail(round_)
+    if any(f"[Errno {number}]" in said for number in FULL_DISK):
+        raise leases.Stopped(_full_disk())
+    raise StageFailed(said or f"The stage {stage} ended with status {code}.")
 
 
-def _watch(round_: Round, stage: str, is_lost: StopAsked, stop_asked: StopAsked) -> int:
+def _full_disk() -> str:
+    return (
+        f"The disk is full where files are kept on {room.host()}. Make room there, for one with "
+        "“manage.py prune_models”: the round goes on from its last complete step."
+    )
+
+
+def _watch(round_: Round, stage: str, check: leases.Check) -> int:
     """Run one stage and take over what it tells; returns its exit status. Raises LeaseLost, with the stage ended."""
     folder = folder_of(round_)
     with (folder / "log.txt").open("ab") as log_file:
@@ -124,10 +143,11 @@ def _watch(round_: Round, stage: str, is_lost: StopAsked, stop_asked: StopAsked)
     asked = False
     try:
         while (code := _wait(process)) is None:
-            if is_lost():
-                raise LeaseLost(round_)
-            if not asked and stop_asked():
-                process.terminate()
+            try:
+                check()
+            except leases.Stopped:
+                if not asked:
+                    process.terminate()
                 asked = True
             _drain(round_, folder / "progress.jsonl")
     except BaseException:

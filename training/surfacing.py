@@ -5,6 +5,7 @@ It may be killed at any moment: what was read is not read again, and what was fi
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -24,14 +25,12 @@ from constitution.models import Tier
 from constitution.resolution import in_force
 from constitution.texts import ClauseText
 from training import actions, leases, reading
-from training.errors import LeaseLost, StageFailed
 from training.findings import Answered, Asked, Findings, keep
 from training.models import Reading, SurfacingRun
 
 BATCH = 8
 # Not every draft does more good than harm, so more clusters are drafted for than proposals are filed.
 MOST_PROPOSALS, MOST_DRAFTED = 4, 10
-MOST_TRIES = 5
 LONGEST_MESSAGE = 200
 
 Tell = Callable[[str], None]
@@ -70,31 +69,17 @@ class Engine:
 EngineFor = Callable[[Sequence[ClauseText], Tell], Engine]
 
 
-class Stopped(Exception):
-    """The worker was asked to stop; what is done is kept."""
-
-
 def run(claimed: SurfacingRun, *, engine_for: EngineFor, stop_asked: Callable[[], bool]) -> None:
     """Work on a claimed run until it is done, failed or taken away, or until `stop_asked`."""
-    with leases.handed_back(claimed), leases.heartbeat(claimed) as lost:
-        try:
-            _run(claimed, engine_for, lambda: _check(claimed, is_lost=lost.is_set(), is_stopping=stop_asked()))
-        except Stopped:
-            leases.give_back(claimed)
-        except StageFailed as error:
-            actions.fail(job=claimed, error=str(error))
+    leases.work_on(
+        claimed,
+        partial(_run, engine_for),
+        stop_asked=stop_asked,
+        fail=lambda job, error: actions.fail(job=job, error=error),
+    )
 
 
-def _check(claimed: SurfacingRun, *, is_lost: bool, is_stopping: bool) -> None:
-    if is_lost:
-        raise LeaseLost(claimed)
-    if is_stopping:
-        raise Stopped
-
-
-def _run(claimed: SurfacingRun, engine_for: EngineFor, check: Callable[[], None]) -> None:
-    if claimed.tries > MOST_TRIES:
-        raise StageFailed(f"The reading was taken up {MOST_TRIES} times and never came to its end. {claimed.error}")
+def _run(engine_for: EngineFor, claimed: SurfacingRun, check: leases.Check) -> None:
     clauses = claimed.version.texts()
     candidates = Scenario.objects.filter(held_out=False).exclude(label=Label.UNKNOWN).order_by("pk")
     chosen = reading.choose(candidates, seed=claimed.seed, most=settings.SURFACING_SCENARIOS)
@@ -117,7 +102,7 @@ def _run(claimed: SurfacingRun, engine_for: EngineFor, check: Callable[[], None]
 
 
 def _propose_most(
-    claimed: SurfacingRun, engine: Engine, producer: Producer, clauses: Sequence[ClauseText], check: Callable[[], None]
+    claimed: SurfacingRun, engine: Engine, producer: Producer, clauses: Sequence[ClauseText], check: leases.Check
 ) -> str:
     """Propose for the most pressing clusters; why that was held back, where people want nothing more of it now."""
     filed = 0

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -15,12 +16,11 @@ from config.live import publish as announce
 from constitution.errors import Refused
 from constitution.texts import ClauseText
 from training import judging, leases
-from training.errors import LeaseLost, StageFailed
+from training.errors import StageFailed
 from training.models import MAX_UNSCORED, PreviewRun
 from training.previews import asking
 from training.previews.battery import Laws, Request, Shown, absent, clauses_for, draw
 
-MOST_TRIES = 5
 MOST_SHARING = 10  # proposals of the same content
 
 Tell = Callable[[str], None]
@@ -57,34 +57,21 @@ class Engine:
 EngineFor = Callable[[Sequence[ClauseText], Tell], Engine]
 
 
-class Stopped(Exception):
-    """The worker was asked to stop; what is done is kept."""
-
-
 def run(claimed: PreviewRun, *, engine_for: EngineFor, stop_asked: Callable[[], bool]) -> None:
     """Work on a claimed preview until it is finished, failed or taken away, or until `stop_asked`."""
-    with leases.handed_back(claimed), leases.heartbeat(claimed) as lost:
-        try:
-            _run(claimed, engine_for, lambda: _check(claimed, is_lost=lost.is_set(), is_stopping=stop_asked()))
-        except Stopped:
-            leases.give_back(claimed)
-        except (StageFailed, Refused) as error:
-            asking.fail(run=claimed, error=str(error))
+    leases.work_on(
+        claimed,
+        partial(_run, engine_for),
+        stop_asked=stop_asked,
+        fail=lambda job, error: asking.fail(run=job, error=error),
+        faults=(StageFailed, Refused),
+    )
 
 
-def _check(claimed: PreviewRun, *, is_lost: bool, is_stopping: bool) -> None:
-    if is_lost:
-        raise LeaseLost(claimed)
-    if is_stopping:
-        raise Stopped
-
-
-def _run(claimed: PreviewRun, engine_for: EngineFor, check: Callable[[], None]) -> None:
+def _run(engine_for: EngineFor, claimed: PreviewRun, check: leases.Check) -> None:
     preview = Preview.objects.select_related("base", "amendment__cluster", "amendment__producer").get(
         pk=claimed.preview_id
     )
-    if claimed.tries > MOST_TRIES:
-        raise StageFailed(f"It was taken up {MOST_TRIES} times and never came to its end. {claimed.error}")
     _check_is_wanted(preview)
     laws = _laws(preview)
     engine = engine_for(laws.before, lambda message: log.info("preview", preview=preview.pk, doing=message))

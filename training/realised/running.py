@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -10,12 +11,11 @@ from amendments.models import PreviewItem, Realised, RealisedItem
 from constitution.errors import Refused
 from constitution.texts import ClauseText
 from training import leases
-from training.errors import LeaseLost, StageFailed
+from training.errors import StageFailed
 from training.models import Checkpoint, RealisedRun
 from training.realised import asking
 from training.recipes.plan import normalise
 
-MOST_TRIES = 5
 BASE, TRAINED, PREVIOUS = "base", "trained", "previous"
 MEASURES = ("share", "margin")
 
@@ -45,32 +45,19 @@ class Engine:
 EngineFor = Callable[[Sequence[ClauseText], Tell], Engine]
 
 
-class Stopped(Exception):
-    """The worker was asked to stop, or something more pressing waits; what is done is kept."""
-
-
 def run(claimed: RealisedRun, *, engine_for: EngineFor, stop_asked: Callable[[], bool]) -> None:
     """Work on a claimed comparison until it is finished, failed or taken away, or until `stop_asked`."""
-    with leases.handed_back(claimed), leases.heartbeat(claimed) as lost:
-        try:
-            _run(claimed, engine_for, lambda: _check(claimed, is_lost=lost.is_set(), is_stopping=stop_asked()))
-        except Stopped:
-            leases.give_back(claimed)
-        except (StageFailed, Refused) as error:
-            asking.fail(run=claimed, error=str(error))
+    leases.work_on(
+        claimed,
+        partial(_run, engine_for),
+        stop_asked=stop_asked,
+        fail=lambda job, error: asking.fail(run=job, error=error),
+        faults=(StageFailed, Refused),
+    )
 
 
-def _check(claimed: RealisedRun, *, is_lost: bool, is_stopping: bool) -> None:
-    if is_lost:
-        raise LeaseLost(claimed)
-    if is_stopping:
-        raise Stopped
-
-
-def _run(claimed: RealisedRun, engine_for: EngineFor, check: Callable[[], None]) -> None:
+def _run(engine_for: EngineFor, claimed: RealisedRun, check: leases.Check) -> None:
     realised = Realised.objects.select_related("preview__base").get(pk=claimed.realised_id)
-    if claimed.tries > MOST_TRIES:
-        raise StageFailed(f"It was taken up {MOST_TRIES} times and never came to its end. {claimed.error}")
     preview = realised.preview
     engine = engine_for(preview.base.texts(), lambda message: log.info("realised", pk=realised.pk, doing=message))
     _check_comparable(engine, realised)
