@@ -125,6 +125,7 @@ def test_round_survives_the_killing_of_recipe_and_holder_and_brings_one_result(
         round_ = run_once(tiny_model)
     assert killed
     assert round_.state == QUEUED, "a killed recipe is no fault of its own"
+    assert "memory" in round_.error, "which is what a system without memory does"
 
     holder = hold(queued_round, tiny_model, own_var)
     wait_until(lambda: (folder / "revise" / "done.json").exists() or holder.poll() is not None)
@@ -203,6 +204,58 @@ def test_round_whose_worker_dies_every_time_fails(queued_round: Round, tiny_mode
     round_ = run_once(tiny_model)
     assert round_.state == FAILED
     assert "never came to its end" in round_.error
+
+
+FAULTS = """
+import errno, os, resource
+from pathlib import Path
+here = Path(__file__).parent
+def fsync(descriptor, really=os.fsync):
+    if (here / "disk").exists():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    really(descriptor)
+os.fsync = fsync
+if (here / "memory").exists():
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))
+"""
+
+
+@pytest.fixture
+def fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder: while the file `disk` lies there, stages find the disk full, and with `memory`, too little of that."""
+    folder = tmp_path / "faults"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(FAULTS)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    return folder
+
+
+def test_full_disk_gives_the_round_back_and_says_what_to_do(
+    queued_round: Round, tiny_model: Path, fault: Path, own_var: Path
+) -> None:
+    (fault / "disk").touch()
+    round_ = run_once(tiny_model)
+    assert (round_.state, round_.tries) == (QUEUED, 1)
+    assert round_.error.startswith("The disk is full")
+    assert "Traceback" not in round_.error
+    Round.objects.update(tries=runner.MOST_TRIES)
+    round_ = run_once(tiny_model)
+    assert round_.state == FAILED, "a disk that stays full is not tried for ever"
+    assert "The disk is full" in round_.error
+    ledger.verify()
+
+
+def test_stage_without_memory_fails_the_round_which_can_be_tried_again(
+    queued_round: Round, tiny_model: Path, fault: Path, operator: User
+) -> None:
+    (fault / "memory").touch()
+    round_ = run_once(tiny_model)
+    assert round_.state == FAILED
+    assert round_.error
+    assert not (runner.folder_of(round_) / "generate" / "done.json").exists()
+    actions.retry(round_=round_, by=operator, note="It has more memory now.")
+    round_.refresh_from_db()
+    assert (round_.state, round_.tries) == (QUEUED, 0)
 
 
 def test_acknowledged_looks_add_up(tmp_path: Path) -> None:
