@@ -92,6 +92,8 @@ def check_can_accept_among_many(amendment: Amendment, rule: AcceptanceRule) -> N
     """Raise where acceptance takes more than one reviewer's approval. `rule` is that of style."""
     if amendment.tier != Tier.STYLE:
         raise NotAllowed("It touches more than style: it is accepted on its own page, one by one.")
+    if amendment.referred_at:
+        raise NotAllowed("It is before the advisory board: it is accepted on its own page.")
     if rule.reviewers > 1 or policies.missing(rule):
         raise NotAllowed("More than one reviewer has to approve style here: it is accepted on its own page.")
 

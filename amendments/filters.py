@@ -16,7 +16,8 @@ from django.utils import timezone
 from django_filters import CharFilter, ChoiceFilter, FilterSet, NumberFilter
 
 from amendments import places, states
-from amendments.models import Amendment, AmendmentQuerySet, Producer, Review, Signal
+from amendments.models import Amendment, AmendmentQuerySet, BoardVote, Producer, Review, Signal
+from amendments.policies import tiers_before_board
 from amendments.visibility import in_sight
 from constitution.models import Role, Tier, User
 
@@ -72,11 +73,20 @@ def bounded_counts(queries: Mapping[str, tuple[QuerySet[Any], int]], *, viewer: 
 
 def awaiting(rows: AmendmentQuerySet, viewer: User) -> AmendmentQuerySet:
     """Those on which it is the turn of `viewer`: undecided, not deferred, not theirs, and not reviewed by them as
-    they stand; where changes were requested it is the proposer's turn.
+    they stand; where changes were requested it is the proposer's turn. Of the board alone: what is before it, and what
+    they have not voted on.
     """
-    said = Review.objects.filter(amendment=OuterRef("pk"), reviewer=viewer, digest=OuterRef("digest"))
     mine = rows.undecided().filter(_is_not_deferred()).exclude(state=states.CHANGES_REQUESTED).exclude(author=viewer)
+    if viewer.has_role(Role.BOARD) and not viewer.has_role(Role.REVIEWER):
+        voted = BoardVote.objects.filter(amendment=OuterRef("pk"), member=viewer, digest=OuterRef("digest"))
+        return before_board(mine).filter(~Exists(voted))
+    said = Review.objects.filter(amendment=OuterRef("pk"), reviewer=viewer, digest=OuterRef("digest"))
     return mine.filter(~Exists(said))
+
+
+def before_board(rows: AmendmentQuerySet) -> AmendmentQuerySet:
+    """Those that the advisory board is asked to vote on."""
+    return rows.filter(Q(referred_at__isnull=False) | Q(tier__in=tiers_before_board()))
 
 
 def _is_not_deferred() -> Q:
@@ -97,7 +107,9 @@ class QueueFilter(FilterSet):  # type: ignore[misc]
 
     q = CharFilter(method="found", label="Words, or an id", max_length=LONGEST)
     state = ChoiceFilter(choices=STATES, method="unchanged", label="State", empty_label="Undecided")
-    turn = ChoiceFilter(choices=[("mine", "My turn")], method="in_turn", label="Turn", empty_label="Anybody’s")
+    turn = ChoiceFilter(
+        choices=[("mine", "My turn"), ("board", "The board’s")], method="in_turn", label="Turn", empty_label="Anybody’s"
+    )
     tier = ChoiceFilter(choices=Tier.choices, label="Tier", empty_label="Any")
     kind = ChoiceFilter(choices=KINDS, method="of_kind", label="What it does", empty_label="Anything")
     signal = ChoiceFilter(choices=Signal.choices, label="Signal", empty_label="Any")
@@ -233,8 +245,8 @@ class QueueFilter(FilterSet):  # type: ignore[misc]
             return rows.filter(touches__overlap=[value, value.upper()])
         return rows.filter(found_by=SearchQuery(value, config="english", search_type="websearch"))
 
-    def in_turn(self, rows: AmendmentQuerySet, _name: str, _value: str) -> AmendmentQuerySet:
-        return awaiting(rows, self.viewer)
+    def in_turn(self, rows: AmendmentQuerySet, _name: str, value: str) -> AmendmentQuerySet:
+        return before_board(rows) if value == "board" else awaiting(rows, self.viewer)
 
     def of_kind(self, rows: AmendmentQuerySet, _name: str, value: str) -> AmendmentQuerySet:
         return rows.filter(kinds__contains=[value])

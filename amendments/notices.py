@@ -17,7 +17,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from amendments import states
+from amendments.board import is_asked, members
 from amendments.models import Amendment, Comment, DeskSettings, Digest, HiddenMention, Notice, NoticeKind
+from amendments.policies import rule_for
 from amendments.visibility import visible_comments
 from config.live import publish as announce
 from constitution import ledger
@@ -36,6 +38,7 @@ CLASH = "The constitution changed in the same place as your proposal. Settle tha
 CHANGES = "A reviewer asks for changes to your proposal."
 CONFLICT = "The reviews differ. Read the reasons, then keep your review or change it."
 ASSIGNED = "It was assigned to you."
+BOARD = "The advisory board is asked to vote on it."
 OUTCOMES = {
     states.ACCEPTED: "accepted",
     states.REJECTED: "rejected",
@@ -59,8 +62,9 @@ def after(row: Amendment, *, by: User | str) -> None:
 
 
 def decided(row: Amendment, *, by: User | str) -> None:
-    """Tell whoever proposed `row` and whoever reviewed it what came of it; not the one who just decided."""
-    people = set(row.reviews.values_list("reviewer", flat=True)) | ({row.author_id} if row.author_id else set())
+    """Tell whoever proposed `row` and whoever voted on it what came of it; not the one who just decided."""
+    people = {*row.reviews.values_list("reviewer", flat=True), *row.board_votes.values_list("member", flat=True)}
+    people |= {row.author_id} if row.author_id else set()
     if isinstance(by, User):
         people.discard(by.pk)
     what = f"{row.version} follows from it." if row.version_id else row.reason
@@ -80,8 +84,9 @@ def alert(*, about: str, path: str, sentence: str, roles: Sequence[Role]) -> Non
 
 def tell_known(row: Amendment, *, to: User | None = None) -> None:
     """Tell those whose vote on a known item counts what it is, each once; all who voted when it is closed; and `to`."""
-    votes = row.reviews.filter(settles_at__lte=timezone.now()) if row.is_undecided else row.reviews.all()
-    people = set(votes.values_list("reviewer", flat=True)) | ({to.pk} if to else set())
+    counts = Q(settles_at__lte=timezone.now()) if row.is_undecided else Q()
+    people = set(row.reviews.filter(counts).values_list("reviewer", flat=True)) | ({to.pk} if to else set())
+    people |= set(row.board_votes.filter(counts).values_list("member", flat=True))
     told = Notice.objects.filter(amendment=row, kind=NoticeKind.DECIDED, recipient__in=people)
     people -= set(told.values_list("recipient", flat=True))
     if not people:
@@ -253,12 +258,21 @@ def _turns(row: Amendment) -> dict[int, str]:
         return {}
     if row.state in (states.NEEDS_REBASE, states.CHANGES_REQUESTED):
         return {row.author_id: CLASH if row.state == states.NEEDS_REBASE else CHANGES} if row.author_id else {}
+    board = dict.fromkeys(_board(row), BOARD)
     reviews = row.reviews.filter(digest=row.digest).order_by("pk")
     if row.state == states.CONFLICTED:
-        return dict.fromkeys(reviews.values_list("reviewer", flat=True), CONFLICT)
+        return board | dict.fromkeys(reviews.values_list("reviewer", flat=True), CONFLICT)
     if row.assignee_id is None or reviews.filter(reviewer=row.assignee_id).exists():
-        return {}
-    return {row.assignee_id: ASSIGNED}
+        return board
+    return board | {row.assignee_id: ASSIGNED}
+
+
+def _board(row: Amendment) -> list[int]:
+    """Of the board, who has yet to vote on the present content; nobody where it is not asked."""
+    if not is_asked(row, rule_for(row.tier)):
+        return []
+    voted = row.board_votes.filter(digest=row.digest)
+    return list(members(row).exclude(pk__in=voted.values("member")).values_list("pk", flat=True))
 
 
 def _tell(row: Amendment, kind: NoticeKind, sentences: Mapping[int, str]) -> None:

@@ -6,6 +6,9 @@
 | proposer | requests for changes, without names | the same | all |
 | anybody else with a role | nothing | nothing | all |
 
+Of the advisory board's votes everybody reads their own, and a veto at once, with its name and reason: it stands until
+it is talked about. The others are read after the decision.
+
 Of a known item everybody reads their own review alone, for good. What one reviewer writes for the others follows the
 same table. Where a machine proposed, a request for changes is answered by the reviewers, so they read it, without the
 name.
@@ -23,6 +26,8 @@ from amendments.models import (
     Amendment,
     AmendmentQuerySet,
     Audience,
+    BoardVerdict,
+    BoardVote,
     Comment,
     Notice,
     NoticeKind,
@@ -73,6 +78,15 @@ def visible_reviews(amendment: Amendment, viewer: User) -> list[Seen]:
         return _named(rows.filter(own | Q(pk__in=_settled(amendment))))
     asked = Q(pk__in=_settled(amendment), verdict=Verdict.CHANGES) if _has_to_act(amendment, viewer) else Q(pk=None)
     return [Seen(review, is_named=review.reviewer_id == viewer.pk) for review in rows.filter(own | asked)]
+
+
+def visible_board_votes(amendment: Amendment, viewer: User) -> list[BoardVote]:
+    """The votes of the board that `viewer` may read now, the oldest first."""
+    rows = amendment.board_votes.select_related("member").order_by("at", "pk")
+    own, counts = Q(member=viewer), Q(settles_at__lte=timezone.now())
+    if not amendment.is_undecided:
+        return list(rows.filter(own if amendment.is_known else own | counts))
+    return list(rows.filter(own | (counts & Q(verdict=BoardVerdict.VETO, digest=amendment.digest))))
 
 
 def in_sight(rows: AmendmentQuerySet, viewer: User) -> AmendmentQuerySet:

@@ -17,9 +17,11 @@ from constitution.sentences import split
 
 
 class Vote(NamedTuple):
-    """What a reviewer said. `is_final` where it was on the wording that was accepted: only those count."""
+    """What a reviewer or a member of the board said. `is_final` where it was on the wording that was accepted: only
+    those count.
+    """
 
-    reviewer: str
+    voter: str
     verdict: str
     reason: str
     is_final: bool
@@ -82,7 +84,7 @@ def sources(constitution: Constitution, numbers: Iterable[int]) -> dict[int, Sou
     versions = constitution.versions.filter(number__in=wanted).order_by("number")
     evidence = dict(versions.values_list("number").annotate(Count("amendment__cluster__edge_cases")))
     rows = versions.select_related("published_by", "amendment__author", "amendment__producer").prefetch_related(
-        "amendment__reviews__reviewer"
+        "amendment__reviews__reviewer", "amendment__board_votes__member"
     )
     return {row.number: _source(row, evidence[row.number], rounds) for row in rows}
 
@@ -124,7 +126,7 @@ def _source(version: Version, evidence: int, rounds: list[FirstRound]) -> Source
 
 def _votes(amendment: Any) -> tuple[Vote, ...]:
     """In the order in which they were cast. `amendment` is an amendments.models.Amendment."""
-    return tuple(
-        Vote(str(review.reviewer), review.verdict, review.reason, review.digest == amendment.digest)
-        for review in sorted(amendment.reviews.all(), key=lambda review: review.at)
-    )
+    reviews = [(each.at, str(each.reviewer), each) for each in amendment.reviews.all()]
+    board = [(each.at, f"{each.member} (advisory board)", each) for each in amendment.board_votes.all()]
+    found = sorted(reviews + board, key=lambda entry: entry[:2])
+    return tuple(Vote(who, each.verdict, each.reason, each.digest == amendment.digest) for _, who, each in found)

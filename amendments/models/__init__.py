@@ -1,5 +1,6 @@
 """How people change the law: what was found, what is proposed, who said what, and what was decided."""
 
+from amendments.models.board import BoardVerdict, BoardVote
 from amendments.models.calibration import KnownItem
 from amendments.models.cases import (
     CaseMark,
@@ -37,6 +38,8 @@ __all__ = [
     "Amendment",
     "AmendmentQuerySet",
     "Audience",
+    "BoardVerdict",
+    "BoardVote",
     "CaseMark",
     "Claim",
     "Clearance",

@@ -106,6 +106,8 @@ class Amendment(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     assignee = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="assigned")
     deferred_until = models.DateTimeField(null=True, blank=True, help_text="Until then the queue leaves it out.")
+    referred_at = models.DateTimeField(null=True, help_text="When a reviewer sent it to the advisory board.")
+    referred_by = models.ForeignKey(User, null=True, db_index=False, on_delete=models.PROTECT, related_name="+")
     votes_due_at = models.DateTimeField(null=True, help_text="When the newest vote on it can no longer be taken back.")
     duplicate_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="duplicates")
     conflicted_since = models.DateTimeField(
@@ -147,6 +149,7 @@ class Amendment(models.Model):
             _in_queue_order("amendment_by_producer", "producer"),
             _in_queue_order("amendment_by_assignee", "assignee", only=Q(assignee__isnull=False)),
             _in_queue_order("amendment_by_people", only=Q(author__isnull=False)),
+            _in_queue_order("amendment_referred", only=Q(referred_at__isnull=False)),
             models.Index(
                 "deferred_until", name="amendment_deferred", condition=Q(decided_at=None, deferred_until__isnull=False)
             ),
@@ -188,6 +191,11 @@ class Amendment(models.Model):
                 condition=Q(state="duplicate", duplicate_of__isnull=False)
                 | (~Q(state="duplicate") & Q(duplicate_of=None)),
                 name="amendment_duplicate_names_the_other",
+            ),
+            models.CheckConstraint(
+                condition=Q(referred_at=None, referred_by=None)
+                | Q(referred_at__isnull=False, referred_by__isnull=False),
+                name="amendment_is_sent_by_somebody",
             ),
             models.CheckConstraint(
                 condition=Q(known_verdict="") | Q(known_verdict__in=["approve", "reject"], producer__isnull=False),
@@ -334,12 +342,16 @@ class AcceptanceRule(models.Model):
     reviewers = models.PositiveSmallIntegerField(default=1)
     needs_preview = models.BooleanField(default=False)
     needs_board = models.BooleanField(default=False)
+    quorum = models.PositiveSmallIntegerField(
+        default=3, db_default=3, help_text="Members of the board that have to be present where it votes."
+    )
 
     class Meta:
         ordering = ["tier"]
         constraints = [
             # Silence is never consent: no rule can ask for nobody.
             models.CheckConstraint(condition=Q(reviewers__gte=1), name="rule_asks_somebody"),
+            models.CheckConstraint(condition=Q(quorum__gte=1), name="rule_has_a_quorum"),
         ]
 
     def __str__(self) -> str:

@@ -17,7 +17,7 @@ from amendments.views import undo
 from amendments.views.panels import Attempt
 from amendments.views.proposal import load, page
 from amendments.views.trail import Trail
-from amendments.views.words import CHANGE_REASONS, DEFER_REASONS, REASONS, in_words
+from amendments.views.words import BOARD_REASONS, CHANGE_REASONS, DEFER_REASONS, REASONS, in_words
 from config.http import is_fragment
 from constitution.errors import Refused
 from constitution.models import User
@@ -111,6 +111,48 @@ def bring_back(request: PersonRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
+def refer(request: PersonRequest, pk: int) -> HttpResponse:
+    attempt = _attempt(request, "refer")
+    reason = in_words(BOARD_REASONS, attempt.reason, attempt.note)
+    return _decide(
+        request,
+        pk,
+        lambda amendment: actions.refer(amendment=amendment, by=request.user, reason=reason),
+        attempt,
+        said=f"Sent proposal {pk} to the advisory board. For ten minutes you can take that back on its page.",
+    )
+
+
+@require_POST
+def recall(request: PersonRequest, pk: int) -> HttpResponse:
+    return _decide(
+        request,
+        pk,
+        lambda amendment: actions.recall(amendment=amendment, by=request.user),
+        Attempt(),
+        said="Taken back from the advisory board.",
+        stays=True,
+    )
+
+
+@require_POST
+def board_vote(request: PersonRequest, pk: int) -> HttpResponse:
+    attempt = _attempt(request, "board-vote")
+    return _decide(
+        request,
+        pk,
+        lambda amendment: actions.vote(
+            amendment=amendment,
+            by=request.user,
+            seen_digest=attempt.seen_digest,
+            verdict=attempt.reason,
+            reason=attempt.note,
+        ),
+        attempt,
+    )
+
+
+@require_POST
 def mark_duplicate(request: PersonRequest, pk: int) -> HttpResponse:
     attempt = _attempt(request, "duplicate")
 
@@ -153,7 +195,7 @@ def settle(request: PersonRequest, pk: int) -> HttpResponse:
     """Let votes whose time to undo is over take effect. The page asks for it; it is harmless whoever does."""
     amendment = load(pk)
     try:
-        policies.check_is_reviewer(request.user)
+        policies.check_is_voter(request.user)
     except Refused as refused:
         return page(request, pk, Attempt(error=str(refused), status=refused.status))
     actions.settle(amendment)

@@ -9,10 +9,11 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
-from amendments import policies, states
-from amendments.models import Amendment
+from amendments import board, policies, states
+from amendments.models import Amendment, BoardVerdict, BoardVote
 from amendments.scores import without_score
-from amendments.views.words import CHANGE_REASONS, DEFER_REASONS, REASONS
+from amendments.views.words import BOARD_REASONS, CHANGE_REASONS, DEFER_REASONS, REASONS
+from amendments.visibility import visible_board_votes
 from constitution.diffs import Segment, redline
 from constitution.errors import Refused
 from constitution.models import LedgerEntry, Role, User
@@ -61,9 +62,11 @@ def decision(request: PersonRequest, amendment: Amendment, view: "Standing", att
             _panel("reject", "r", amendment, attempt, refusals, REASONS),
             _panel("defer", "d", amendment, attempt, refusals, DEFER_REASONS),
             _panel("duplicate", "m", amendment, attempt, refusals),
+            *_referring(amendment, attempt, refusals),
         ],
         "deferral": _deferral(amendment),
         "others": _others(amendment),
+        "board": _board(amendment, request.user, attempt),
         "assigning": _assigning(amendment, request.user, refusals),
         **_days(attempt),
     }
@@ -88,6 +91,7 @@ def _refusals(amendment: Amendment, by: User) -> dict[str, str]:
         "changes": refusal(lambda: policies.check_can_request_changes(amendment, by)),
         "defer": refusal(lambda: policies.check_can_defer(amendment, by)),
         "duplicate": review,
+        "refer": refusal(lambda: policies.check_can_review(amendment, by)),
         "assign": refusal(lambda: policies.check_can_assign(amendment, by, to=None)),
     }
 
@@ -123,6 +127,52 @@ def _deferral(amendment: Amendment) -> dict[str, Any] | None:
         "until": amendment.deferred_until,
         "by": entry.actor_name if entry else "",
         "reason": entry.detail.get("reason", "") if entry else "",
+    }
+
+
+def _referring(amendment: Amendment, attempt: Attempt, refusals: dict[str, str]) -> list[dict[str, Any]]:
+    """The form that sends it to the board; none where it is there."""
+    if board.is_asked(amendment, policies.rule_for(amendment.tier)):
+        return []
+    return [_panel("refer", "b", amendment, attempt, refusals, BOARD_REASONS)]
+
+
+def _board(amendment: Amendment, viewer: User, attempt: Attempt) -> dict[str, Any] | None:
+    """Who sent it to the advisory board and why, what of its votes the viewer may read, and their own form to vote;
+    None where the board is not asked.
+    """
+    if not board.is_asked(amendment, policies.rule_for(amendment.tier)):
+        return None
+    entry = None
+    if amendment.referred_at:
+        said = LedgerEntry.objects.filter(subject=f"amendment:{amendment.pk}", action="amendment sent to the board")
+        entry = said.order_by("-number").first()
+    votes = visible_board_votes(amendment, viewer)
+    own = next((vote for vote in votes if vote.member == viewer and vote.digest == amendment.digest), None)
+    is_tried = attempt.action == "board-vote"
+    return {
+        "sent_by": entry.actor_name if entry else "",
+        "sent_at": amendment.referred_at,
+        "reason": entry.detail.get("reason", "") if entry else "",
+        "may_recall": not refusal(lambda: policies.check_can_recall(amendment, viewer)),
+        "is_member": viewer.has_role(Role.BOARD),
+        "refusal": refusal(lambda: policies.check_can_vote_on_board(amendment, viewer)),
+        "verdicts": BoardVerdict.choices,
+        "verdict": attempt.reason if is_tried else own.verdict if own else "",
+        "note": attempt.note if is_tried else own.reason if own else "",
+        "is_open": is_tried,
+        "has_voted": own is not None,
+        "votes": [_board_vote(amendment, vote) for vote in votes],
+    }
+
+
+def _board_vote(amendment: Amendment, vote: BoardVote) -> dict[str, Any]:
+    return {
+        "by": str(vote.member),
+        "verdict_label": vote.get_verdict_display(),
+        "at": vote.at,
+        "note": vote.reason,
+        "is_of_earlier": vote.digest != amendment.digest,
     }
 
 

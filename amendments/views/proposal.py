@@ -5,12 +5,13 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
-from amendments import policies, previews, scores, states
+from amendments import board, policies, previews, scores, states
 from amendments.context import moved_around
-from amendments.models import Amendment, Revision
+from amendments.models import AcceptanceRule, Amendment, BoardVerdict, Revision
 from amendments.operations import Merge, Operations, Split, apply, wording
 from amendments.views.comments import Said, discussion
 from amendments.views.hands import claim_context
@@ -244,7 +245,8 @@ def _clause(version: Version, principle: str) -> Clause | None:
 def _requirements(amendment: Amendment) -> list[dict[str, str]]:
     rule = policies.rule_for(amendment.tier)
     preview = previews.requirement(amendment) if rule.needs_preview else None
-    found = policies.requirements(amendment, rule, amendment.reviews.all(), preview)
+    votes = _board_requirement(amendment, rule) if board.is_asked(amendment, rule) else None
+    found = policies.requirements(amendment, rule, amendment.reviews.all(), preview=preview, board=votes)
     return [
         {
             "sentence": requirement.sentence,
@@ -253,6 +255,14 @@ def _requirements(amendment: Amendment) -> list[dict[str, str]]:
         }
         for requirement in found
     ]
+
+
+def _board_requirement(amendment: Amendment, rule: AcceptanceRule) -> policies.Requirement:
+    vetoes = amendment.board_votes.filter(
+        digest=amendment.digest, verdict=BoardVerdict.VETO, settles_at__lte=timezone.now()
+    ).select_related("member")
+    appointed = board.appointed(amendment).count()
+    return policies.board_requirement(amendment, rule, vetoes.order_by("at", "pk"), appointed=appointed)
 
 
 def _reviews(request: PersonRequest, amendment: Amendment) -> dict[str, Any]:

@@ -30,6 +30,7 @@ BUILT_IN = (
     ("My turn", "turn=mine"),
     ("Assigned to me", "assignee=me"),
     ("Conflicted", "state=conflicted"),
+    ("Before the board", "turn=board"),
     ("From people", "by=people"),
     ("Deferred", "deferred=only"),
     ("Decided", "state=decided"),
@@ -200,6 +201,7 @@ def row(amendment: Amendment, viewer: User) -> dict[str, Any]:
         "decided_by": str(amendment.decided_by or ""),
         "version_number": amendment.version.number if amendment.version else None,
         "assignee": str(amendment.assignee or ""),
+        "is_before_board": amendment.referred_at is not None and amendment.is_undecided,
         "deferred_until": deferred if deferred and deferred > timezone.now() and amendment.is_undecided else None,
         "hand": hand(amendment, viewer),
     }

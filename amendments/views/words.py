@@ -41,6 +41,11 @@ CHANGE_REASONS = (
     ("example", "It needs a decided example"),
     ("evidence", "It needs more evidence, or better"),
 )
+BOARD_REASONS = (
+    ("values", "It weighs values against each other that reviewers should not settle alone"),
+    ("reach", "It reaches further than its tier says"),
+    ("divided", "Reviewers keep disagreeing"),
+)
 DEFER_REASONS = (
     ("preview", "A measurement should come first"),
     ("other-proposal", "Another proposal has to be decided first"),

@@ -6,7 +6,7 @@ from django.db.models import F
 from django.urls import reverse
 
 from amendments import actions
-from amendments.models import AcceptanceRule, Amendment, Review
+from amendments.models import AcceptanceRule, Amendment, BoardVote, Review
 from constitution.models import LedgerEntry, User
 
 UNDO = 10
@@ -17,6 +17,7 @@ def let_pass(seconds: float = UNDO) -> None:
     """As if so much time had gone by: all votes are so much older."""
     by = timedelta(seconds=seconds)
     Review.objects.update(settles_at=F("settles_at") - by)
+    BoardVote.objects.update(settles_at=F("settles_at") - by)
     Amendment.objects.update(votes_due_at=F("votes_due_at") - by)
 
 

@@ -6,6 +6,7 @@ The list of addresses is that of tests/architecture/test_access.py, so that a ne
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from amendments import actions, discussion
 from amendments.models import AcceptanceRule, Amendment, Audience, Review
@@ -111,6 +113,24 @@ def _plain(client: Client, address: str, headers: dict[str, str]) -> str:
     for pattern in CHANGING:
         text = pattern.sub("", text)
     return text
+
+
+@pytest.mark.parametrize("role", [*Role.values, "author"])
+def test_pages_are_the_same_with_a_vote_of_the_board(client: Client, desk: Desk, role: str) -> None:
+    member = factories.make_user("a-member", Role.BOARD)
+    AcceptanceRule.objects.filter(tier=3).update(quorum=2)
+    actions.refer(amendment=desk.proposal, by=desk.people["reviewer"], reason="It matters.")
+    sent = Amendment.objects.filter(pk=desk.proposal.pk)
+    sent.update(referred_at=timezone.now() - timedelta(hours=1))
+    client.force_login(desk.people[role], backend="sesame.backends.ModelBackend")
+    before = look(client, desk.things)
+
+    actions.vote(
+        amendment=desk.proposal, by=member, seen_digest=desk.proposal.digest, verdict="against", reason=f"No: {WORD}."
+    )
+
+    after = look(client, desk.things)
+    assert [address for address, text in after.items() if text != before[address]] == []
 
 
 @pytest.mark.parametrize("role", [*Role.values, "author"])

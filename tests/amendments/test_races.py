@@ -12,7 +12,8 @@ from amendments import actions, states
 from amendments.models import AcceptanceRule, Amendment, Review, Revision
 from constitution import ledger
 from constitution.errors import Refused
-from constitution.models import LedgerEntry, User, Version
+from constitution.models import LedgerEntry, Role, User, Version
+from tests import factories
 from tests.amendments.conftest import Propose
 from tests.races import at_once
 
@@ -296,3 +297,42 @@ def test_duplicates_of_each_other_close_one(
 
     assert len([result for result in results if isinstance(result, Refused)]) == 1
     assert sorted(Amendment.objects.values_list("state", flat=True)) == [states.DUPLICATE, states.OPEN]
+
+
+@pytest.mark.parametrize("attempt", range(REPEATS))
+def test_two_members_who_complete_the_quorum_publish_one_version(
+    file_proposal: Propose, reviewer: User, board_member: User, attempt: int
+) -> None:
+    AcceptanceRule.objects.filter(tier=2).update(needs_board=True, quorum=1)
+    other = factories.make_user("bruno", Role.BOARD)
+    proposal = file_proposal()
+    actions.accept(amendment=proposal, by=reviewer, seen_digest=proposal.digest)
+
+    def vote(by: User) -> Callable[[], Amendment]:
+        return lambda: actions.vote(amendment=proposal, by=by, seen_digest=proposal.digest, verdict="for")
+
+    results = at_once(vote(board_member), vote(other))
+
+    assert len([result for result in results if isinstance(result, Refused)]) == 1
+    assert (Version.objects.count(), _count("version published"), _count("amendment accepted")) == (2, 2, 1)
+    ledger.verify()
+
+
+@pytest.mark.parametrize("attempt", range(REPEATS))
+def test_vote_of_the_board_and_edit_never_accept_unread_words(
+    file_proposal: Propose, reviewer: User, other_reviewer: User, board_member: User, attempt: int
+) -> None:
+    AcceptanceRule.objects.filter(tier=2).update(needs_board=True, quorum=1)
+    proposal = file_proposal()
+    actions.accept(amendment=proposal, by=reviewer, seen_digest=proposal.digest)
+
+    voted, edited = at_once(
+        lambda: actions.vote(amendment=proposal, by=board_member, seen_digest=proposal.digest, verdict="for"),
+        lambda: actions.edit(amendment=proposal, by=other_reviewer, seen_digest=proposal.digest, text="Help."),
+    )
+
+    proposal.refresh_from_db()
+    assert isinstance(voted, Refused) != isinstance(edited, Refused)
+    assert (proposal.state == states.ACCEPTED) == isinstance(edited, Refused)
+    assert _count("version published") == 1 + isinstance(edited, Refused)
+    ledger.verify()

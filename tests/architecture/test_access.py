@@ -109,12 +109,21 @@ ACCESS = {
         data={"until": (timezone.localdate() + timedelta(days=9)).isoformat()},
     ),
     "amendments:amendment-bring-back": DECIDE,
+    "amendments:amendment-refer": Access(
+        roles=(Role.REVIEWER,), method="post", accepted=(409,), kwargs=("pk",), data={"reason": "values"}
+    ),
+    "amendments:amendment-recall": Access(roles=(Role.REVIEWER,), method="post", accepted=(409,), kwargs=("pk",)),
+    "amendments:amendment-board-vote": Access(
+        roles=(Role.BOARD,), method="post", accepted=(409,), kwargs=("pk",), data={"reason": "for"}
+    ),
     "amendments:amendment-duplicate": Access(
         roles=(Role.REVIEWER,), method="post", accepted=(409,), kwargs=("pk",), data={"of": "0"}
     ),
     "amendments:amendment-assign": DECIDE,
     "amendments:amendment-undo": Access(method="post", accepted=(409,), kwargs=("pk",)),  # nobody has a vote here
-    "amendments:amendment-settle": DECIDE,
+    "amendments:amendment-settle": Access(
+        roles=(Role.REVIEWER, Role.BOARD), method="post", accepted=(302,), kwargs=("pk",)
+    ),
     "amendments:amendment-withdraw": Access(method="post", accepted=(302,), kwargs=("pk",)),  # says why not
     "amendments:propose": Access(kwargs=("principle",)),
     "amendments:insights": READ,

@@ -87,7 +87,7 @@ def test_blame_counts_votes_on_the_accepted_words_alone(
 
     (source,) = sources(constitution.constitution, [2]).values()
 
-    assert [(vote.reviewer, vote.is_final) for vote in source.votes] == [("grace", False), ("ada", True)]
+    assert [(vote.voter, vote.is_final) for vote in source.votes] == [("grace", False), ("ada", True)]
     assert (source.approvals, source.rejections) == (1, 0)
 
 
@@ -95,7 +95,7 @@ def test_blame_asks_the_same_number_of_queries_for_a_long_history(
     reader: Client, constitution: Version, reviewer: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     accept_rewording("T-03", "Decline in one sentence.", voters=[reviewer])
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(11):
         reader.get(reverse("constitution:version-blame", args=[2]))
     for number in range(3, 9):
         accept_rewording(
@@ -105,7 +105,7 @@ def test_blame_asks_the_same_number_of_queries_for_a_long_history(
             voters=[reviewer],
         )
         measure(Version.objects.get(number=number), 3)
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(11):
         page = reader.get(reverse("constitution:version-blame", args=[8]))
     assert page.context["source_count"] == 3
 

@@ -17,15 +17,37 @@ class Command(BaseCommand):
         parser.add_argument(
             "--preview", action=BooleanOptionalAction, help="whether its effect has to be measured; left out: as before"
         )
+        parser.add_argument(
+            "--board", action=BooleanOptionalAction, help="whether the advisory board has to vote; left out: as before"
+        )
+        parser.add_argument("--quorum", type=int, help="members who have to be present where the board votes")
         parser.add_argument("--by", required=True, metavar="USERNAME", help="the operator who says so")
 
-    def handle(self, *, tier: int, reviewers: int, preview: bool | None, by: str, **options: Any) -> None:
+    def handle(
+        self,
+        *,
+        tier: int,
+        reviewers: int,
+        preview: bool | None,
+        board: bool | None,
+        quorum: int | None,
+        by: str,
+        **options: Any,
+    ) -> None:
         try:
             operator = User.objects.get(username=by)
-            rule = set_rule(tier=Tier(tier), reviewers=reviewers, needs_preview=preview, by=operator)
+            rule = set_rule(
+                tier=Tier(tier),
+                reviewers=reviewers,
+                needs_preview=preview,
+                needs_board=board,
+                quorum=quorum,
+                by=operator,
+            )
         except User.DoesNotExist as error:
             raise CommandError(f"There is no account named {by}.") from error
         except Refused as error:
             raise CommandError(str(error)) from error
         measured = " and a finished impact preview" if rule.needs_preview else ""
-        self.stdout.write(f"Changes to tier {rule.tier} need {rule.reviewers} approving{measured}.")
+        voted = f" and a vote of the advisory board ({rule.quorum} present)" if rule.needs_board else ""
+        self.stdout.write(f"Changes to tier {rule.tier} need {rule.reviewers} approving{measured}{voted}.")

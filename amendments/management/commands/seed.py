@@ -42,5 +42,5 @@ class Command(BaseCommand):
     def _ask_one_reviewer(self, admin: User) -> None:
         """A first installation has one person: every quorum is 1 until an operator asks for more."""
         for tier in (Tier.CONTEXTUAL, Tier.STYLE):
-            set_rule(tier=tier, reviewers=1, by=admin)
+            set_rule(tier=tier, reviewers=1, quorum=1, by=admin)
         self.stdout.write("One reviewer decides on tiers 2 and 3; `manage.py acceptance_rule` asks for more.")
