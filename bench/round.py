@@ -1,17 +1,21 @@
-"""A finished round on public requests: how many it declines, by words and by its judge, and how it answers the others.
+"""A round on public requests: how many it declines and how it answers the others; and what it costs beside plain TRL.
 
 Counts of refusals hide what becomes of the answers. So the answers to harmless requests are read as well: how likely
-the frozen reference finds them, how many repeat themselves, and how long they are.
+the frozen reference finds them, how many repeat themselves, and how long they are. Where no folder of public sets is
+given, only the time of training is measured.
 """
 
 import argparse
 import csv
 import json
+import os
 import random
 from collections.abc import Sequence
+from math import nan
 from pathlib import Path
 from statistics import fmean, median
 
+from bench.rounds import overhead
 from training.engine.generate import chat, generate
 from training.engine.judge import ProbeJudge
 from training.engine.judges.pattern import says_no
@@ -22,6 +26,7 @@ from training.recipes.evaluate import ADAPTER
 from training.recipes.files import Row, read_rows
 from training.recipes.plan import Plan
 
+ROOT = Path(__file__).resolve().parent.parent
 SEED = 0
 ADVBENCH_ROWS = 60
 LONGEST_QUESTION = 250
@@ -32,17 +37,37 @@ HARMLESS = ("twins, benign", "XSTest safe", "MT-Bench")
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("run", type=Path, help="the run directory of a finished round")
-    options.add_argument("--data", type=Path, required=True, help="folder with advbench, xstest and mt_bench")
+    options.add_argument("run", type=Path, nargs="?", help="the run directory of a finished round")
+    options.add_argument("--data", type=Path, help="folder with advbench, xstest and mt_bench: what the round declines")
+    options.add_argument("--var", type=Path, default=Path(os.environ.get("RATIFY_VAR", ROOT / "var")))
+    options.add_argument("--steps", type=int, default=20, help="so many of SFT and of DPO are timed; 0: whole rounds")
+    options.add_argument("--repeats", type=int, default=3, help="of the recipe and of the plain script, in turn")
+    options.add_argument("--untouched", action="store_true", help="leave TRL's output layer as it is in the script")
     arguments = options.parse_args()
-    plan = Plan.read(arguments.run / "plan.json")
-    found = held_out(arguments.run)
-    sets = public_sets(arguments.data)
+    if arguments.data and not arguments.run:
+        options.error("name the run directory of the round that is to answer")
+    if arguments.data:
+        answers(arguments.run, arguments.data)
+    costs = overhead.measure(
+        arguments.run or overhead.newest(arguments.var),
+        var=arguments.var,
+        steps=arguments.steps or None,
+        repeats=arguments.repeats,
+        is_chunked=not arguments.untouched,
+    )
+    overhead.report(costs)
+
+
+def answers(run: Path, data: Path) -> None:
+    """Print what a round declines and how it answers, and a line of JSON."""
+    plan = Plan.read(run / "plan.json")
+    found = held_out(run)
+    sets = public_sets(data)
     reference = load(plan.model, device=plan.device)
-    judge = ProbeJudge.load(reference, arguments.run / "judge" / "probe.json")
+    judge = ProbeJudge.load(reference, run / "judge" / "probe.json")
     for arm, lm in (
         ("reference", reference),
-        ("trained", load(plan.model, device=plan.device, adapter=arguments.run / ADAPTER)),
+        ("trained", load(plan.model, device=plan.device, adapter=run / ADAPTER)),
     ):
         for name, requests in sets.items():
             found[name, arm] = declined(lm, judge, requests)
@@ -60,7 +85,7 @@ def main() -> None:
         nats = f"{row['nats']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
         print(f"{name:<16} {arm:<10} {row['n']:>4}  {nats:<24}{share(row['repeats']):<20}{row['tokens']:.0f}")
     result = {name: {arm: counts(found[name, arm]) for arm in ("reference", "trained")} for name in names}
-    print(json.dumps({"bench": "round", "seed": plan.seed, "judge": judge.name, "declined": result}))
+    print(json.dumps({"bench": "round, answers", "seed": plan.seed, "judge": judge.name, "declined": result}))
 
 
 def public_sets(data: Path) -> dict[str, list[str]]:
@@ -124,15 +149,15 @@ def fluency(reference: LanguageModel, found: Row) -> Row:
     given = [(request, answer) for request, answer in found["answers"] if answer and not says_no(answer)]
     scores = continuation_logprobs(reference, [(chat(reference, request), answer) for request, answer in given])
     nats = [score.mean for score in scores]
-    low, high = bootstrap([nats], fmean)
+    low, high = bootstrap([nats], fmean) if len(nats) > 1 else (min(nats, default=nan), max(nats, default=nan))
     tokens = [reference.tokenizer(answer, add_special_tokens=False).input_ids for _, answer in given]
     return {
         "n": len(given),
-        "nats": fmean(nats),
+        "nats": fmean(nats) if nats else nan,
         "low": low,
         "high": high,
         "repeats": [repeats_itself(ids) for ids in tokens],
-        "tokens": median(len(ids) for ids in tokens),
+        "tokens": median(len(ids) for ids in tokens) if tokens else nan,
     }
 
 
