@@ -102,7 +102,8 @@ def read_material(chosen: argparse.Namespace, model: str) -> Row:
     flags = [text for name, value in named.items() for text in (f"--{name}", str(value))]
     seeds = [str(seed) for seed in chosen.seeds]
     try:
-        subprocess.run([sys.executable, "-m", "bench.rounds.law", *flags, "--seeds", *seeds], cwd=ROOT, check=True)
+        command = [sys.executable, "-m", "bench.rounds.law", *flags, "--seeds", *seeds]
+        subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
         return read_json(file)
     finally:
         file.unlink(missing_ok=True)
@@ -159,7 +160,7 @@ def share_plain_answers(of: Measurement, root: Path, seed: int) -> None:
         return
     one, other = Plan.read(made / "plan.json"), Plan.read(root / "plan.json")
     if (one.train, one.model, one.stages.generate) == (other.train, other.model, other.stages.generate):
-        shutil.copytree(made / "generate", root / ".generate")
+        shutil.copytree(made / "generate", root / ".generate", dirs_exist_ok=True)
         (root / ".generate").rename(root / "generate")
 
 
