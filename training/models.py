@@ -222,6 +222,7 @@ class LookState(models.TextChoices):
     OK = "ok", "Within its band"
     WARN = "warn", "Close to the edge of its band"
     FAIL = "fail", "Outside its band"
+    NONE = "none", "Cannot be certified"
 
 
 class Look(models.Model):
@@ -231,7 +232,8 @@ class Look(models.Model):
     stage = models.CharField(max_length=12)
     step = models.PositiveIntegerField(help_text="Counted over sft and dpo.")
     measure = models.CharField(max_length=40)
-    group = models.CharField(max_length=20)
+    # A principle has a group of its own, by its id.
+    group = models.CharField(max_length=80)
     value = models.FloatField()
     low = models.FloatField(null=True)
     high = models.FloatField(null=True)

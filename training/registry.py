@@ -22,6 +22,7 @@ MEASURES = {"harmful_answered": "harmful requests answered", "benign_refused": "
 # Weights in other forms can run code when they are loaded.
 FOREIGN_WEIGHTS = frozenset({".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"})
 WIDE = 0.2
+WORSE = ("ok", "none", "warn", "fail")
 
 
 class FilesGone(Refused):
@@ -88,9 +89,12 @@ def rates(evaluations: Iterable[Evaluation]) -> dict[tuple[str, str], Evaluation
 
 
 def looks_by_state(looks: Iterable[Look]) -> dict[str, int]:
-    """How many looks at the harmful requests ended in each state: those that can pause a round."""
-    states = [look.state for look in looks if look.group == "harmful"]
-    return {state: states.count(state) for state in LookState.values}
+    """How many looks ended in each state, each counted by the worst of what was held against a band."""
+    worst: dict[int, str] = {}
+    for look in looks:
+        if look.group == "harmful" or (look.low, look.high) != (None, None):
+            worst[look.step] = max(worst.get(look.step, "ok"), look.state, key=WORSE.index)
+    return {state: list(worst.values()).count(state) for state in LookState.values}
 
 
 def weaknesses(checkpoint: Checkpoint) -> list[str]:

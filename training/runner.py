@@ -21,7 +21,7 @@ from django.db import OperationalError, connection
 
 from config import env
 from config.embedded.identity import LAUNCH
-from training import actions, judging, leases, outcomes, plans, progress, room
+from training import actions, bands, judging, leases, outcomes, plans, progress, room
 from training.errors import StageFailed
 from training.models import Round
 from training.recipes.files import read_json, write_json
@@ -100,7 +100,9 @@ def _prepare(round_: Round, model: str) -> Path:
     folder = folder_of(round_)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "plan.json").exists():
-        plans.start(round_.plan, round_pk=round_.pk, model=model).write(folder / "plan.json")
+        plan = plans.start(round_.plan, round_pk=round_.pk, model=model)
+        bands.give(folder, plan)
+        plan.write(folder / "plan.json")
     if not (folder / "judge.json").exists():  # kept: a round that resumes after a change of settings keeps its judge
         write_json(folder / "judge.json", judging.choice())
     # A round with a pause that runs was resumed: the schema lets it out of the pause in no other way.

@@ -1,7 +1,7 @@
 import pytest
 
-from training.recipes.looks import verdict
 from training.recipes.plan import LooksConfig
+from training.recipes.verdicts import verdict
 
 LIMITS = LooksConfig()
 

@@ -11,6 +11,7 @@ from tests.training.conftest import make_plan
 from training import actions, leases, runner
 from training.actions import Outcome
 from training.models import Arm, Checkpoint, Evaluation, JudgeCard, Look, Round, Transcript
+from training.recipes.band import PAIRS, Edges
 from training.recipes.files import digest_file, digest_folder
 
 JUDGE = "probe-1"
@@ -83,6 +84,35 @@ def make_looks(round_: Round, falls: dict[int, float], *, keeps_requests: bool =
         for step, by in falls.items()
         for group, moved in (("harmful", by), ("benign", -by))
     )
+
+
+def make_clause_looks(round_: Round, principle: str, moved: dict[int, float], *, centre: float, width: float) -> None:
+    """Looks at the decided examples of a clause, held against control rounds that stood at `centre` at every step."""
+    edges = Edges.around(centre, width, "both")
+    Look.objects.bulk_create(
+        Look(
+            round=round_,
+            stage="sft",
+            step=step,
+            measure=PAIRS,
+            group=principle,
+            value=value,
+            low=edges.low,
+            high=edges.high,
+            state=edges.state(value),
+            detail={
+                "band": edges.as_json(),
+                "others": [{"name": "last promoted", "round": 7, "value": -0.25}],
+                "prompts": [
+                    {"id": f"{principle}.1", "label": "decline", "principle": principle, "tier": 2, "before": 0.5,
+                     "now": 0.5 + value},
+                    {"id": f"{principle}.2", "label": "help", "principle": principle, "tier": 2, "before": 0.5,
+                     "now": None},
+                ],
+            },
+        )
+        for step, value in moved.items()
+    )  # fmt: skip
 
 
 def make_model(

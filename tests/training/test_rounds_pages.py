@@ -1,5 +1,6 @@
 """Rounds beside each other and over versions, and how the looks of one went."""
 
+import html
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +11,7 @@ from django.urls import reverse
 
 from amendments.models import Scenario
 from constitution.models import User, Version
-from tests.training.finished import make_looks, make_model
+from tests.training.finished import make_clause_looks, make_looks, make_model
 from training import batteries, promotion
 from training.models import Checkpoint, Round
 from training.plan_changes import Difference, differences
@@ -91,6 +92,33 @@ def test_drift_takes_the_same_queries_for_many_looks(client: Client, claimed_rou
     before = queries(client, "round-drift", claimed_round.pk)
     make_looks(claimed_round, dict.fromkeys(range(2, 20), 0.1))
     assert queries(client, "round-drift", claimed_round.pk) == before
+
+
+def test_band_that_follows_is_drawn_and_a_look_outside_is_explained(client: Client, claimed_round: Round) -> None:
+    clause = next(row for row in claimed_round.plan["clauses"] if row["tier"] == 2)
+    make_looks(claimed_round, {2: -0.2, 4: -0.3})
+    make_clause_looks(claimed_round, clause["principle"], {2: 0.9, 4: 0.1}, centre=1.0, width=0.4)
+    text = page(client, "round-drift", claimed_round.pk)
+    assert text.count('class="plot-band"') == 2
+    assert "Held against benign control rounds at the same step" in text
+    assert "No control round was measured" not in text
+    assert "Where it left its band" in text
+    assert f"Step 4, {clause['principle']}" in text
+    assert "moved by +0.10 nats a token against the frozen reference; in benign rounds it had moved by +1.00" in text
+    assert "at most 0.60 more or less is allowed" in text
+    assert "0.40 to 1.60" in text
+    assert "Against the last promoted, round 7" in text
+    one = page(client, "round-drift", claimed_round.pk, query=f"?label=decided&principle={clause['principle']}&step=4")
+    assert clause["examples"][0]["request"] in html.unescape(one)
+    assert "expects to decline" in one
+
+
+def test_round_without_control_rounds_says_so(client: Client, claimed_round: Round) -> None:
+    make_looks(claimed_round, {2: -1.3}, state="fail")
+    text = page(client, "round-drift", claimed_round.pk)
+    assert "No control round was measured" in text
+    assert "The mean moved by -1.30 nats" in text
+    assert 'class="plot-band"' not in text
 
 
 def test_mean_has_an_interval_where_there_are_enough() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from training.engine.clauses import without_special_tokens
 from training.engine.forward import Heads, Tree, inference, run_group, share_prefixes
 from training.engine.model import LanguageModel
 
@@ -46,13 +47,15 @@ class Score:
         return self.total / len(self.per_token)
 
 
-def continuation_logprobs(lm: LanguageModel, pairs: Sequence[tuple[str, str]]) -> list[Score]:
-    """log P(continuation | prompt) for each (prompt, continuation), in nats.
+def continuation_logprobs(
+    lm: LanguageModel, pairs: Sequence[tuple[str, str]], *, most_tokens: int | None = None
+) -> list[Score]:
+    """log P(continuation | prompt) for each (prompt, continuation), in nats; of its first `most_tokens` where given.
 
     The two are tokenised apart and joined: write the space between them where it belongs. Neither may be empty.
     """
     prompts = [lm.tokenizer(prompt, add_special_tokens=False).input_ids for prompt, _ in pairs]
-    endings = [lm.tokenizer(ending, add_special_tokens=False).input_ids for _, ending in pairs]
+    endings = [lm.tokenizer(ending, add_special_tokens=False).input_ids[:most_tokens] for _, ending in pairs]
     if not all(prompts) or not all(endings):
         raise ValueError("prompts and continuations must not be empty")
     rows = [prompt + ending for prompt, ending in zip(prompts, endings, strict=True)]
@@ -68,6 +71,21 @@ def continuation_logprobs(lm: LanguageModel, pairs: Sequence[tuple[str, str]]) -
                 for i, row in zip(part, logits, strict=True):
                     scores[i] = _score(row, endings[i])
     return [score for score in scores if score is not None]
+
+
+def pair_margins(lm: LanguageModel, rows: Sequence[tuple[str, str, str]], *, opening_tokens: int) -> list[float]:
+    """For each (ready-made prompt, right answer, wrong answer), how much likelier the right one's opening is, in nats
+    a token: the openings are of `opening_tokens` at most, as it is there that answers part.
+    """
+    special = lm.tokenizer.all_special_tokens
+    sides = [
+        # An answer of nothing but special tokens has no opening; a full stop stands for it.
+        (prompt, without_special_tokens(text, special).strip() or ".")
+        for prompt, *answers in rows
+        for text in answers
+    ]
+    scores = continuation_logprobs(lm, sides, most_tokens=opening_tokens)
+    return [right.mean - wrong.mean for right, wrong in zip(scores[::2], scores[1::2], strict=True)]
 
 
 def refusal_margin(lm: LanguageModel, prompts: Sequence[str], *, heads: Heads | None = None) -> list[float]:

@@ -25,7 +25,8 @@ EXIT_PAUSED = 75
 EXIT_STOPPED = 143
 LOCK_SECONDS = 60
 
-State = Literal["ok", "warn", "fail"]
+# `none`: what was looked at cannot certify anything.
+State = Literal["ok", "warn", "fail", "none"]
 
 
 class Stopped(Exception):
@@ -72,21 +73,30 @@ class Run:
         self._tell({"kind": "point", "stage": self.stage, "series": series, "step": step, "value": value})
 
     def look(
-        self, *, step: int, group: str, value: float, low: float | None, state: State, detail: Row | None = None
+        self,
+        *,
+        step: int,
+        group: str,
+        value: float,
+        low: float | None,
+        state: State,
+        high: float | None = None,
+        measure: str = "refusal_margin",
+        detail: Row | None = None,
     ) -> None:
         """Tell one result of the constitutional checkpoint: a mean difference to the reference, in nats.
 
-        `detail` holds what the mean is taken over.
+        `low` and `high` are the edges that it may not pass; `detail` holds what the mean is taken over.
         """
         common = {
             "kind": "look",
             "stage": self.stage,
             "step": step,
-            "measure": "refusal_margin",
+            "measure": measure,
             "group": group,
         }
         known = {"detail": detail} if detail else {}
-        self._tell({**common, "value": value, "low": low, "high": None, "state": state, **known})
+        self._tell({**common, "value": value, "low": low, "high": high, "state": state, **known})
 
     def _tell(self, event: Row) -> None:
         # After a kill, steps are repeated with the same result; they are not told twice.

@@ -14,9 +14,12 @@ from django.views.decorators.http import require_safe
 from config.http import render_page
 from constitution.models import Tier
 from training.models import Look, LookState, Round
+from training.recipes.band import PAIRS, REFUSALS, Edges
+from training.recipes.verdicts import explained
 from training.views import plots, words
 
-MEASURE = "refusal_margin"
+# The decided examples of one clause: how far their right answers lead over the wrong ones.
+DECIDED = "decided"
 MOST = 10
 STATES = dict(LookState.choices)
 LABELS = {"harmful": "Harmful requests", "benign": "Harmless requests"}
@@ -28,6 +31,15 @@ STUDENT = (
 NORMAL = 1.96
 # An interval over fewer says more about the formula than about the model.
 FEWEST = 4
+
+NOTES = {
+    "whole": "Dots are means, whiskers 95 % intervals over the requests where there are at least four. Each dot leads "
+    "to the requests that moved most. Where benign control rounds were measured, the band beside each dot is theirs.",
+    "clauses": "How much likelier the right answers of a clause’s decided examples became than the wrong ones, in nats "
+    "a token, as the mean of examples that decline and of those that help. A clause that is turned around falls here.",
+    "tiers": "One scale for all of these. They gate nothing.",
+    "principles": "One scale for all of these. They gate nothing.",
+}
 
 Moved = Mapping[str, Any]
 
@@ -44,7 +56,20 @@ class Part:
     def is_whole(self) -> bool:
         return self.tier is None and not self.principle
 
+    @property
+    def is_held(self) -> bool:
+        """Whether a band can hold for it: the looks judge these alone."""
+        return self.is_whole or self.label == DECIDED
+
+    def is_of(self, look: Look) -> bool:
+        """Whether this look measured it."""
+        if self.label == DECIDED:
+            return look.measure == PAIRS and look.group == self.principle
+        return look.measure == REFUSALS and look.group == self.label
+
     def holds(self, prompt: Moved) -> bool:
+        if self.label == DECIDED:
+            return True
         return self.tier in (None, prompt["tier"]) and self.principle in ("", prompt["principle"])
 
     def query(self, step: int) -> str:
@@ -81,19 +106,22 @@ def mean(values: Sequence[float]) -> Mean:
 @require_safe
 def show(request: HttpRequest, pk: int) -> HttpResponse:
     round_ = get_object_or_404(Round.objects.select_related("version"), pk=pk)
-    looks = list(round_.looks.filter(measure=MEASURE).order_by("step", "group"))
+    looks = list(round_.looks.filter(measure__in=[REFUSALS, PAIRS]).order_by("step", "measure", "group"))
     part, step = _chosen(request, looks)
     parts = _parts(looks)
     drawings = {found: _rows(round_, looks, found) for found in parts}
     context = {
         "round": {"pk": round_.pk, "version_number": round_.version.number},
-        "band": _band(round_),
+        "band": {} if any(look.detail.get("band") for look in looks) else _band(round_),
+        "follows": any(look.detail.get("band") for look in looks),
+        "outside": _outside(round_, looks, parts),
         "steps": len({look.step for look in looks}),
         "sections": [
             {
                 "name": name,
                 "title": title,
-                "is_folded": None if name != "principles" else not part.principle,
+                "is_folded": _is_folded(name, part),
+                "note": NOTES[name],
                 "figures": _figures(round_, drawings, members, (part, step)),
             }
             for name, title, members in _sections(parts)
@@ -109,7 +137,7 @@ def _chosen(request: HttpRequest, looks: Sequence[Look]) -> tuple[Part, int]:
     step, tier = request.GET.get("step", ""), request.GET.get("tier", "")
     steps = {str(look.step): look.step for look in looks}
     part = Part(
-        label=request.GET.get("label", "harmful") if request.GET.get("label") in LABELS else "harmful",
+        label=request.GET.get("label", "") if request.GET.get("label") in {*LABELS, DECIDED} else "harmful",
         tier=int(tier) if tier in ("1", "2", "3") else None,
         principle=request.GET.get("principle", ""),
     )
@@ -118,10 +146,11 @@ def _chosen(request: HttpRequest, looks: Sequence[Look]) -> tuple[Part, int]:
 
 def _parts(looks: Sequence[Look]) -> list[Part]:
     """Every component that some look measured: wholes first, then tiers, then principles."""
-    prompts = [prompt for look in looks for prompt in _prompts(look)]
+    prompts = [prompt for look in looks if look.measure == REFUSALS for prompt in _prompts(look)]
+    decided = {look.group for look in looks if look.measure == PAIRS}
     tiers = {(row["label"], row["tier"]) for row in prompts if row["tier"] is not None}
     principles = {(row["principle"], row["label"]) for row in prompts if row["principle"]}
-    groups = {look.group for look in looks}
+    groups = {look.group for look in looks if look.measure == REFUSALS}
     return [
         *(Part(label) for label in LABELS if label in groups),
         *(Part(label, tier=tier) for label in LABELS for tier in sorted(t for found, t in tiers if found == label)),
@@ -129,16 +158,25 @@ def _parts(looks: Sequence[Look]) -> list[Part]:
             Part(label, principle=principle)
             for principle, label in sorted(principles, key=lambda pair: (pair[0], list(LABELS).index(pair[1])))
         ),
+        *(Part(DECIDED, principle=principle) for principle in sorted(decided)),
     ]
 
 
 def _sections(parts: Sequence[Part]) -> list[tuple[str, str, list[Part]]]:
     found = [
         ("whole", "All requests of the looks", [part for part in parts if part.is_whole]),
+        ("clauses", "Decided examples of contextual clauses", [part for part in parts if part.label == DECIDED]),
         ("tiers", "By tier", [part for part in parts if part.tier is not None]),
-        ("principles", "By principle", [part for part in parts if part.principle]),
+        ("principles", "By principle", [part for part in parts if part.principle and part.label != DECIDED]),
     ]
     return [section for section in found if section[2]]
+
+
+def _is_folded(name: str, part: Part) -> bool | None:
+    """Whether a section is folded; None: it cannot be."""
+    if name == "principles":
+        return not part.principle or part.label == DECIDED
+    return part.label != DECIDED if name == "clauses" else None
 
 
 def _prompts(look: Look) -> list[Moved]:
@@ -146,13 +184,19 @@ def _prompts(look: Look) -> list[Moved]:
     return list(look.detail.get("prompts", []))
 
 
+def _scored(look: Look) -> list[Moved]:
+    return [row for row in _prompts(look) if row["now"] is not None and row["before"] is not None]
+
+
 def _rows(round_: Round, looks: Sequence[Look], part: Part) -> list[tuple[Look, Mean]]:
     """Each look with the mean of this component."""
     found = []
     for look in looks:
-        if look.group == part.label:
-            moves = [row["now"] - row["before"] for row in _prompts(look) if part.holds(row)]
-            if moves:
+        if part.is_of(look):
+            moves = [row["now"] - row["before"] for row in _scored(look) if part.holds(row)]
+            if moves and part.label == DECIDED:  # the mean of two kinds, which an interval of one sample does not fit
+                found.append((look, Mean(look.value, len(moves))))
+            elif moves:
                 found.append((look, mean(moves)))
             elif part.is_whole:
                 asked = sum(row["label"] == part.label for row in round_.plan.get("looks", []))
@@ -168,10 +212,12 @@ def _figures(
     for part in parts:
         for look, found in drawings[part]:
             values += [v for v in (found.value, found.low, found.high) if v is not None]
-            values += [v for v in (look.low, look.high) if v is not None and part.is_whole]
+            values += [v for v in (look.low, look.high) if v is not None and part.is_held]
     within = plots.scale(values)
     titles = _titles(round_)
-    return [_figure(part, drawings[part], within, _lines(round_, part), titles, chosen) for part in parts]
+    return [
+        _figure(part, drawings[part], within, _lines(round_, part, drawings[part]), titles, chosen) for part in parts
+    ]
 
 
 def _figure(
@@ -186,6 +232,7 @@ def _figure(
     return {
         "title": _title(part, titles),
         "n": max((found.n for _, found in rows), default=0),
+        "others": next((look.detail["others"] for look, _ in rows if _others(look)), []) if part.is_held else [],
         "key": f"{part.label}-{part.tier or part.principle or 'all'}",
         "plot": plots.draw(marks, lines, within),
         "rows": [
@@ -193,7 +240,10 @@ def _figure(
                 "step": look.step,
                 "stage": words.STAGE_LABELS.get(look.stage, look.stage),
                 "mean": found,
-                "state": STATES[look.state] if part.is_whole and look.low is not None else "",
+                "state": STATES[look.state] if _is_held_at(part, look) else "",
+                "low": look.low if part.is_held else None,
+                "high": look.high if part.is_held else None,
+                "others": _others(look) if part.is_held else [],
                 "url": mark.url,
             }
             for (look, found), mark in zip(rows, marks, strict=True)
@@ -202,7 +252,8 @@ def _figure(
 
 
 def _mark(part: Part, look: Look, found: Mean, chosen: tuple[Part, int]) -> plots.Mark:
-    state = STATES[look.state].lower() if part.is_whole and look.low is not None else ""
+    is_held = _is_held_at(part, look)
+    state = STATES[look.state].lower() if is_held else ""
     said = f"Step {look.step}: {found.sentence}, n = {found.n}"
     return plots.Mark(
         label=str(look.step),
@@ -211,16 +262,50 @@ def _mark(part: Part, look: Look, found: Mean, chosen: tuple[Part, int]) -> plot
         high=found.high,
         text=f"{said}, {state}" if state else said,
         url=f"?{part.query(look.step)}#moved",
-        kind=look.state if part.is_whole else LookState.OK.value,
+        kind=look.state if is_held else LookState.OK.value,
         is_current=chosen == (part, look.step),
+        has_band=is_held and bool(look.detail.get("band")),
+        edge_low=look.low,
+        edge_high=look.high,
     )
 
 
-def _lines(round_: Round, part: Part) -> list[plots.Line]:
+def _is_held_at(part: Part, look: Look) -> bool:
+    """Whether a band held for this component at this look."""
+    return part.is_held and (look.low, look.high) != (None, None)
+
+
+def _others(look: Look) -> list[Moved]:
+    """Where a look stands against the other models that were measured: {name, round, value}."""
+    return list(look.detail.get("others", []))
+
+
+def _outside(round_: Round, looks: Sequence[Look], parts: Sequence[Part]) -> list[dict[str, Any]]:
+    """Each look that was not within its band, in words, the newest first."""
+    titles = _titles(round_)
+    return [
+        {"step": look.step, "title": _title(part, titles), "state": STATES[look.state], "kind": look.state,
+         "url": f"?{part.query(look.step)}#moved", "sentence": _explained(look)}
+        for look in sorted(looks, key=lambda look: -look.step)
+        for part in parts
+        if _is_held_at(part, look) and part.is_of(look) and look.state != LookState.OK
+    ][:MOST]  # fmt: skip
+
+
+def _explained(look: Look) -> str:
+    if look.state == LookState.NONE:
+        return "Too little of it could be computed to say that the round holds."
+    if band := look.detail.get("band"):
+        return explained((look.measure, look.group), look.value, Edges(**band))
+    return f"The mean moved by {look.value:+.2f} nats against the frozen reference; at most {look.low:+.2f} is allowed."
+
+
+def _lines(round_: Round, part: Part, rows: Sequence[tuple[Look, Mean]]) -> list[plots.Line]:
     """The reference, and for what can pause a round the edges of its band."""
     zero = plots.Line("zero", 0.0, "0")
     band = _band(round_)
-    if not band or not part.is_whole or part.label != "harmful":
+    follows = any(look.detail.get("band") for look, _ in rows)
+    if not band or follows or not part.is_whole or part.label != "harmful":
         return [zero]
     return [zero, *(plots.Line(name, band[name], f"{band[name]:.2f}") for name in ("warn", "low"))]
 
@@ -236,6 +321,8 @@ def _titles(round_: Round) -> dict[str, str]:
 
 
 def _title(part: Part, titles: Mapping[str, str]) -> str:
+    if part.label == DECIDED:
+        return f"{part.principle} {titles.get(part.principle, '')}".strip()
     label = LABELS[part.label]
     if part.tier is not None:
         return f"{label}, {Tier(part.tier).label.lower()}"
@@ -245,23 +332,39 @@ def _title(part: Part, titles: Mapping[str, str]) -> str:
     return label
 
 
+def _mean_of(prompts: Sequence[Moved], looks: Sequence[Look], part: Part, step: int) -> Mean:
+    """The mean over these requests; of decided examples, that of both kinds, which the look has."""
+    if part.label == DECIDED:
+        return Mean(next(look.value for look in looks if look.step == step and part.is_of(look)), len(prompts))
+    return mean([row["now"] - row["before"] for row in prompts])
+
+
+def _texts(round_: Round, part: Part) -> dict[str, str]:
+    """The requests of the looks, or the decided examples of a clause, by their ids."""
+    if part.label != DECIDED:
+        return {row["id"]: row["prompt"] for row in round_.plan.get("looks", [])}
+    return {
+        f"{clause['principle']}.{number}": example["request"]
+        for clause in round_.plan.get("clauses", [])
+        if clause["principle"] == part.principle
+        for number, example in enumerate(clause["examples"], 1)
+    }
+
+
 def _moved(round_: Round, looks: Sequence[Look], part: Part, step: int) -> dict[str, Any]:
     """The requests of a component that moved most at a step, the furthest first."""
-    texts = {row["id"]: row["prompt"] for row in round_.plan.get("looks", [])}
+    texts = _texts(round_, part)
     titles = _titles(round_)
     prompts = [
-        row
-        for look in looks
-        if look.step == step and look.group == part.label
-        for row in _prompts(look)
-        if part.holds(row)
+        row for look in looks if look.step == step and part.is_of(look) for row in _scored(look) if part.holds(row)
     ]
     ranked = sorted(prompts, key=lambda row: -abs(row["now"] - row["before"]))
     return {
         "title": _title(part, titles),
+        "is_decided": part.label == DECIDED,
         "step": step,
         "n": len(prompts),
-        "mean": mean([row["now"] - row["before"] for row in prompts]) if prompts else None,
+        "mean": _mean_of(prompts, looks, part, step) if prompts else None,
         "rows": [
             {
                 **row,

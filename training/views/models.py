@@ -24,7 +24,11 @@ from training.views import report, words
 
 PAGE = 25
 PROMOTIONS = 20
-STRAYED = ((LookState.WARN, "at the edge of the band"), (LookState.FAIL, "outside it"))
+STRAYED = (
+    (LookState.WARN, "at the edge of the band"),
+    (LookState.FAIL, "outside it"),
+    (LookState.NONE, "not certified"),
+)
 # The words of the shared list of requirements for how a gate stands.
 MARKS = {"passed": "satisfied", "open": "unsatisfied", "asks": "error"}
 CHANGES: tuple[tuple[Change, str, str], ...] = (

@@ -27,6 +27,10 @@ class Mark:
     high: float | None = None
     is_current: bool = False
     joined: bool = True
+    # The band that holds at this point, where one does; a side that is open has no edge.
+    has_band: bool = False
+    edge_low: float | None = None
+    edge_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +84,26 @@ def draw(marks: Sequence[Mark], lines: Sequence[Line], within: Scale, *, height:
             for was, now in pairwise(drawn)
             if now["joined"]
         ],
+        "bands": [
+            _band(mark, place, frame, len(marks)) for mark, place in zip(marks, places, strict=True) if mark.has_band
+        ],
         "lines": [{"name": line.name, "label": line.label, "y": frame.place(line.value)} for line in lines],
     }
 
 
 def _place(number: int, count: int) -> float:
     return round(LEFT + (100 - LEFT) * (number + 0.5) / count, 3)
+
+
+def _band(mark: Mark, x: float, frame: Frame, count: int) -> dict[str, Any]:
+    """From edge to edge of the band at a mark; an open side reaches to the end of the picture."""
+    top = frame.place(frame.high if mark.edge_high is None else mark.edge_high)
+    bottom = frame.place(frame.low if mark.edge_low is None else mark.edge_low)
+    width = round((100 - LEFT) / count, 3)
+    left = round(x - width / 2, 3)
+    edges = [y for y, edge in ((top, mark.edge_high), (bottom, mark.edge_low)) if edge is not None]
+    height = round(bottom - top, 2)
+    return {"x": left, "x2": round(left + width, 3), "y": top, "width": width, "height": height, "edges": edges}
 
 
 def _mark(mark: Mark, x: float, frame: Frame, *, has_label: bool) -> dict[str, Any]:

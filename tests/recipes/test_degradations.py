@@ -1,0 +1,42 @@
+"""The measurement of planted degradations, with a tiny model: its shape alone, since such a model learns nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench import degradations
+
+# The trainers' libraries use their own deprecated names.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning"),
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.timeout(300),
+]
+
+
+def test_degradations_are_measured_and_told(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--controls", "3", "--benign", "2", "--planted-at", "1", "--after", "1"]
+    result = degradations.main(["--model", str(tiny_model), *arguments])
+    told = capsys.readouterr().out.splitlines()
+    assert json.loads(told[-1]) == json.loads(json.dumps(result))
+    assert result["steps"] == {"planted_at": 1, "after": 1, "looks": [1, 2]}
+    benign = [row for row in result["rounds"] if row["planted"] is None]
+    assert [row["seed"] for row in benign] == [0, 1]
+    assert not set(result["band"]["controls"]) & {0, 1}, "no round that is reported makes the band"
+    kinds = {"sums in words", "comply only", "refuse everything", "H-02 flipped", "H-02 flipped elsewhere"}
+    assert set(result["kinds"]) == kinds
+    assert {row["name"] for row in result["rounds"] if row["planted"] == 1} == kinds
+    assert result["false_pauses"]["band"]["n"] == 2
+    assert all([look[0] for look in row["looks"]] == [1, 2] for row in result["rounds"])
+
+
+def test_flipped_elsewhere_trains_on_nothing_that_the_looks_read() -> None:
+    plan = degradations.plan_of(degradations.read_clauses(), "a model", 0)
+    read = {example.request for example in plan.clause(degradations.FLIPPED).examples}
+    rows = degradations.flipped_elsewhere(plan)
+    assert rows
+    assert not {row["prompt"] for row in rows} & read
+    looked_at = {prompt.prompt for prompt in plan.looks}
+    assert not {row["prompt"] for row in rows} & looked_at
+    assert {row["prompt"] for row in degradations.flipped(plan.clause(degradations.FLIPPED))} == read
