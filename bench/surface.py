@@ -7,8 +7,9 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,7 @@ from typing import Literal
 import psutil
 import torch
 import yaml
+from transformers.generation.logits_process import RepetitionPenaltyLogitsProcessor
 
 from training.engine.clauses import Clause
 from training.engine.judge import ProbeJudge, calibration_set
@@ -34,18 +36,27 @@ KINDS: tuple[Literal["harmful", "benign"], ...] = ("harmful", "benign")
 
 @dataclass
 class Run:
-    """What was done in `seconds`; `tokens` are those of the answers."""
+    """What was done in `seconds`; the answers are by scenario and clause."""
 
-    cases: int
-    tokens: int
-    seconds: float
+    cases: int = 0
+    seconds: float = 0.0
+    answers: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - began
+
+    def tokens(self, lm: LanguageModel) -> int:
+        return sum(len(lm.tokenizer(text, add_special_tokens=False).input_ids) for text in self.answers.values())
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--var", type=Path, default=ROOT / "var", help="where the converted default model lies")
-    options.add_argument("--cases", type=int, default=48, help="scenarios, each under two clauses")
-    options.add_argument("--batch", type=int, default=16, help="scenarios read at a time")
+    options.add_argument("--cases", type=int, default=128, help="scenarios, each under two clauses")
+    options.add_argument("--batch", type=int, default=64, help="scenarios read at a time")
     options.add_argument("--long", type=int, default=10_000, help="cases of the tiny model, for memory; 0 for none")
     options.add_argument("--seed", type=int, default=0)
     chosen = options.parse_args()
@@ -55,13 +66,13 @@ def main() -> None:
     lm = load(ensure_default_model(chosen.var / "models"), device=os.environ.get("ENGINE_DEVICE", "auto"))
     judge = ProbeJudge.fit(lm, calibration_set(clauses))
     found = scenarios(chosen.cases, chosen.seed)
-    under = two_clauses(shown)
-    ours = read(lm, judge, found, under, chosen.batch)
-    plain = plain_loop(lm, judge, found, under)
+    ours, plain = in_turn(lm, judge, found, two_clauses(shown), chosen.batch)
     print(f"{'on ' + str(lm.device):<28}{'cases':>8}{'seconds':>10}{'cases/s':>10}{'tokens/s':>10}")
     for name, run in (("reading", ours), (f"plain loop, {PLAIN_BATCH} a batch", plain)):
-        rates = f"{run.cases / run.seconds:>10.2f}{run.tokens / run.seconds:>10.1f}"
+        rates = f"{run.cases / run.seconds:>10.2f}{run.tokens(lm) / run.seconds:>10.1f}"
         print(f"{name:<28}{run.cases:>8}{run.seconds:>10.1f}{rates}")
+    same = sum(plain.answers[key] == answer for key, answer in ours.answers.items())
+    print(f"{same} of {len(ours.answers)} answers are the same, letter for letter")
     if chosen.long:
         print(f"memory over {chosen.long} cases of a tiny model grew by {growth:.1f} MB after the first {WARM}")
     speedup = round(ours.cases / ours.seconds / (plain.cases / plain.seconds), 2)
@@ -90,44 +101,51 @@ def two_clauses(shown: Sequence[Clause]) -> Callable[[Scenario], list[Clause]]:
     return under
 
 
-def read(
+def in_turn(
     lm: LanguageModel,
     judge: ProbeJudge,
     found: Sequence[Scenario],
     under: Callable[[Scenario], Sequence[Clause]],
     batch: int,
-) -> Run:
-    began = time.perf_counter()
-    done = list(read_scenarios(lm, judge, found, under, batch_size=batch, max_new_tokens=TOKENS))
-    seconds = time.perf_counter() - began
-    return Run(len(done), sum(count(lm, answer) for one in done for answer in one.responses.values()), seconds)
+) -> tuple[Run, Run]:
+    """Both ways of reading, a batch of each after the other, so that other work slows both."""
+    ours, plain = Run(), Run()
+    readings = read_scenarios(lm, judge, found, under, batch_size=batch, max_new_tokens=TOKENS)
+    for start in range(0, len(found), batch):
+        with ours.timed():
+            done = list(islice(readings, batch))
+        ours.cases += len(done)
+        ours.answers |= {(one.scenario_id, name): said for one in done for name, said in one.responses.items()}
+        part = found[start : start + batch]
+        with plain.timed():
+            answers = plain_loop(lm, judge, part, under)
+        plain.cases += len(part)
+        plain.answers |= answers
+    return ours, plain
 
 
 def plain_loop(
     lm: LanguageModel, judge: ProbeJudge, found: Sequence[Scenario], under: Callable[[Scenario], Sequence[Clause]]
-) -> Run:
+) -> dict[tuple[str, str], str]:
     """What one writes first: padded batches in the order of arrival, each to its longest answer, and the same judge."""
-    jobs = [(scenario.prompt, follow(clause, scenario.prompt)) for scenario in found for clause in under(scenario)]
-    began = time.perf_counter()
-    answers: list[str] = []
+    jobs = [(scenario, clause) for scenario in found for clause in under(scenario)]
+    answers: dict[tuple[str, str], str] = {}
     for start in range(0, len(jobs), PLAIN_BATCH):
         part = jobs[start : start + PLAIN_BATCH]
-        rows = lm.tokenizer([prompt for _, prompt in part], return_tensors="pt", padding=True, add_special_tokens=False)
-        rows = rows.to(lm.device)
+        prompts = [follow(clause, scenario.prompt) for scenario, clause in part]
+        rows = lm.tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False).to(lm.device)
+        penalty = RepetitionPenaltyLogitsProcessor(REPETITION_PENALTY, rows.input_ids.shape[1])
         with torch.inference_mode():
             written = lm.model.generate(
-                **rows, max_new_tokens=TOKENS, do_sample=False, repetition_penalty=REPETITION_PENALTY,
+                **rows, max_new_tokens=TOKENS, do_sample=False, logits_processor=[penalty],
                 stop_strings=["\n"], tokenizer=lm.tokenizer, pad_token_id=lm.tokenizer.pad_token_id,
             )  # fmt: skip
         texts = lm.tokenizer.batch_decode(written[:, rows.input_ids.shape[1] :], skip_special_tokens=True)
         texts = [text.split("\n")[0].strip() for text in texts]
-        judge.judge([(request, text) for (request, _), text in zip(part, texts, strict=True)])
-        answers += texts
-    return Run(len(found), sum(count(lm, text) for text in answers), time.perf_counter() - began)
-
-
-def count(lm: LanguageModel, text: str) -> int:
-    return len(lm.tokenizer(text, add_special_tokens=False).input_ids)
+        judge.judge([(scenario.prompt, text) for (scenario, _), text in zip(part, texts, strict=True)])
+        for (scenario, clause), text in zip(part, texts, strict=True):
+            answers[scenario.id, clause.principle] = text
+    return answers
 
 
 def memory_growth(shown: Sequence[Clause], most: int) -> float:

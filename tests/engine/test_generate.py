@@ -1,5 +1,9 @@
 import pytest
+import torch
+from transformers.generation.logits_process import RepetitionPenaltyLogitsProcessor
 
+from training.engine import attention
+from training.engine.forward import Heads
 from training.engine.generate import chat, generate
 from training.engine.model import LanguageModel, ModelError
 
@@ -33,6 +37,29 @@ def test_generate_equals_the_models_own_generation(lm: LanguageModel) -> None:
         output = lm.model.generate(**ids, max_new_tokens=16, do_sample=False)
         own = lm.tokenizer.decode(output[0][ids.input_ids.shape[1] :], skip_special_tokens=True)
         assert response == own.strip()
+
+
+def test_generate_equals_a_plain_loop_over_padded_batches(lm: LanguageModel) -> None:
+    penalty, tokens = 1.3, 16
+    rows = lm.tokenizer(PROMPTS, return_tensors="pt", padding=True, add_special_tokens=False)
+    width = rows.input_ids.shape[1]
+    processor = RepetitionPenaltyLogitsProcessor(penalty, width)
+    with torch.inference_mode():
+        written = lm.model.generate(
+            **rows, max_new_tokens=tokens, do_sample=False, logits_processor=[processor], pad_token_id=2
+        )
+    plain = [text.strip() for text in lm.tokenizer.batch_decode(written[:, width:], skip_special_tokens=True)]
+    heads = Heads(lm, [PREFIX])
+    assert generate(lm, PROMPTS, max_new_tokens=tokens, repetition_penalty=penalty) == plain
+    assert generate(lm, PROMPTS, max_new_tokens=tokens, repetition_penalty=penalty, heads=heads) == plain
+
+
+def test_generate_is_the_same_where_beginnings_cannot_be_shared(
+    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = generate(lm, PROMPTS, max_new_tokens=12)
+    monkeypatch.setattr(attention, "KINDS", frozenset())
+    assert generate(lm, PROMPTS, max_new_tokens=12) == together
 
 
 def test_generate_sampled_depends_on_seed_and_not_on_batch_size(lm: LanguageModel) -> None:

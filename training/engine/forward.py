@@ -7,15 +7,16 @@ are counted per row, so a row's result does not depend on its batch beyond float
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+from transformers.cache_utils import DynamicCache
 
 from training.engine.model import LanguageModel
+from training.engine.products import faster_products
 
 SHORTEST_SHARED_PREFIX = 24
 
@@ -26,17 +27,6 @@ class Group:
 
     rows: tuple[int, ...]
     prefix: int
-
-
-@dataclass
-class Prefilled:
-    """A batch after its prompts: `cache` for going on, `mask` [rows, length], `positions` [rows] of the next token,
-    `logits` [rows, vocabulary] for it."""
-
-    cache: Cache
-    mask: Tensor
-    positions: Tensor
-    logits: Tensor
 
 
 @dataclass(frozen=True)
@@ -74,31 +64,6 @@ class Tree:
         return seen
 
 
-class ReservedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyped
-    """Keys and values in a buffer of full length, so that a new token is written and nothing is copied."""
-
-    def __init__(self, keys: Tensor, values: Tensor, used: int) -> None:
-        super().__init__()
-        self.key_buffer, self.value_buffer, self.used = keys, values, used
-        self.dtype, self.device, self.is_initialized = keys.dtype, keys.device, True
-        self._view()
-
-    def update(self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kw: Any) -> tuple[Tensor, Tensor]:
-        start, self.used = self.used, self.used + key_states.shape[-2]
-        self.key_buffer[:, :, start : self.used] = key_states
-        self.value_buffer[:, :, start : self.used] = value_states
-        self._view()
-        return self.keys, self.values
-
-    def batch_select_indices(self, indices: Tensor) -> None:
-        self.key_buffer, self.value_buffer = self.key_buffer[indices], self.value_buffer[indices]
-        self._view()
-
-    def _view(self) -> None:
-        self.keys = self.key_buffer[:, :, : self.used]
-        self.values = self.value_buffer[:, :, : self.used]
-
-
 class Heads:
     """Beginnings of rows that come back batch after batch, as a clause with its examples does: the keys and values of
     each are computed once. At most `most` are held, those used last.
@@ -130,7 +95,7 @@ class Heads:
         if key not in self._held:
             if key not in self._ids:
                 return None
-            self._held[key] = _computed(self._lm, key)
+            self._held[key] = computed(self._lm, key)
             if len(self._held) > self._most:
                 self._held.popitem(last=False)
         self._held.move_to_end(key)
@@ -143,7 +108,8 @@ def inference(lm: LanguageModel) -> Iterator[None]:
     training = lm.model.training
     lm.model.eval()
     try:
-        with torch.inference_mode():
+        # Weights under training change at every step: laying them out anew would cost more than it brings.
+        with torch.inference_mode(), nullcontext() if training else faster_products(lm.model):
             yield
     finally:
         lm.model.train(training)
@@ -181,37 +147,6 @@ def batches(rows: Sequence[Sequence[int]], batch_size: int, heads: Heads | None 
         yield order[start : start + batch_size]
 
 
-def prefill(lm: LanguageModel, rows: Sequence[Sequence[int]], *, reserve: int, heads: Heads | None = None) -> Prefilled:
-    """Run non-empty rows through the model, leaving room for `reserve` further tokens each."""
-    groups = _join_lonely(heads.groups(rows) if heads else share_prefixes(rows))
-    passes = [(group, *run_group(lm, [rows[i] for i in group.rows], group.prefix, heads=heads)) for group in groups]
-    length = max(mask.shape[1] for _, _, _, mask in passes)
-    cache = Cache(layers=[])
-    order = torch.tensor([i for group in groups for i in group.rows], device=lm.device).argsort()
-    for layers in zip(*(cache.layers for _, _, cache, _ in passes), strict=True):
-        keys = _aligned([layer.keys for layer in layers], length, reserve)
-        values = _aligned([layer.values for layer in layers], length, reserve)
-        cache.layers.append(ReservedLayer(keys[order], values[order], length))
-    masks = [torch.nn.functional.pad(mask, (length - mask.shape[1], 0)) for _, _, _, mask in passes]
-    mask = torch.cat(masks)[order]
-    logits = torch.cat([logits[:, -1] for _, logits, _, _ in passes])[order]
-    return Prefilled(cache, mask, mask.sum(1), logits)
-
-
-def step(lm: LanguageModel, state: Prefilled, tokens: Tensor) -> None:
-    """Feed one token per row ([rows]) and move `state` on."""
-    state.mask = torch.nn.functional.pad(state.mask, (0, 1), value=1)
-    output = lm.model(
-        input_ids=tokens[:, None],
-        attention_mask=state.mask,
-        position_ids=state.positions[:, None],
-        past_key_values=state.cache,
-        use_cache=True,
-        logits_to_keep=1,
-    )
-    state.logits, state.positions = output.logits[:, -1], state.positions + 1
-
-
 def run_group(
     lm: LanguageModel,
     rows: Sequence[Sequence[int]],
@@ -235,7 +170,7 @@ def run_group(
     attention = mask
     if tree and nodes:
         seen = tree.ancestors().to(lm.device)
-        attention = _tree_attention(mask, width, seen)
+        attention = tree_attention(mask, width, seen)
         positions[:, -len(nodes) :] = positions[:, -len(nodes) - 1, None] + seen.sum(1)
     cache = _prefix_cache(lm, rows[0][:prefix], len(rows), heads)
     output = lm.model(
@@ -254,7 +189,7 @@ def _prefix_cache(lm: LanguageModel, prefix: Sequence[int], rows: int, heads: He
     if not prefix:
         return DynamicCache(config=lm.model.config)
     held = heads.layers(prefix) if heads else None
-    one = held or _computed(lm, prefix)
+    one = held or computed(lm, prefix)
     cache = DynamicCache(config=lm.model.config)
     for layer, found in zip(cache.layers, one.layers, strict=True):
         layer.lazy_initialization(found.keys, found.values)
@@ -263,14 +198,15 @@ def _prefix_cache(lm: LanguageModel, prefix: Sequence[int], rows: int, heads: He
     return cache
 
 
-def _computed(lm: LanguageModel, prefix: Sequence[int]) -> DynamicCache:
+def computed(lm: LanguageModel, prefix: Sequence[int]) -> DynamicCache:
+    """The keys and values of a prefix, for one row."""
     cache = DynamicCache(config=lm.model.config)
     ids = torch.tensor([list(prefix)], device=lm.device)
     lm.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
     return cache
 
 
-def _tree_attention(mask: Tensor, width: int, seen: Tensor) -> Tensor:
+def tree_attention(mask: Tensor, width: int, seen: Tensor) -> Tensor:
     """Who may look at whom, [rows, 1, width, length]: causal, without padding, and nodes only at their ancestors."""
     length, nodes = mask.shape[1], len(seen)
     causal = torch.ones(width, length, dtype=torch.bool, device=mask.device).tril(length - width)
@@ -279,24 +215,6 @@ def _tree_attention(mask: Tensor, width: int, seen: Tensor) -> Tensor:
     # A padding position may look at itself: a row of the softmax with nothing in it would not be a number.
     allowed |= torch.eye(width, length, dtype=torch.bool, device=mask.device).roll(length - width, 1)[None]
     return allowed[:, None]
-
-
-def _join_lonely(groups: list[Group]) -> list[Group]:
-    """Rows that share no prefix run together as one padded group."""
-    lonely = tuple(i for group in groups if not group.prefix for i in group.rows)
-    shared = [group for group in groups if group.prefix]
-    return [*shared, Group(lonely, 0)] if lonely else shared
-
-
-def _aligned(parts: Sequence[Tensor], length: int, reserve: int) -> Tensor:
-    """Stack [rows, heads, n, size] parts into one buffer, each ending at `length`, with `reserve` free places."""
-    rows, first = sum(part.shape[0] for part in parts), parts[0]
-    buffer = first.new_zeros(rows, first.shape[1], length + reserve, first.shape[3])
-    start = 0
-    for part in parts:
-        buffer[start : start + part.shape[0], :, length - part.shape[2] : length] = part
-        start += part.shape[0]
-    return buffer
 
 
 def _common_length(left: Sequence[int], right: Sequence[int]) -> int:

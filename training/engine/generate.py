@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from training.engine.clauses import without_special_tokens
-from training.engine.forward import Heads, Prefilled, batches, inference, prefill, step
+from training.engine.decoding import Prefilled, prefill, step
+from training.engine.forward import Heads, batches, inference
 from training.engine.model import LanguageModel, ModelError
 
 Progress = Callable[[int, int], None]
@@ -98,11 +99,13 @@ def _continue(
     stop: tuple[str, ...],
     repetition_penalty: float,
 ) -> list[str]:
-    """Decode until every row has ended; rows that have ended leave the batch once they are half of it."""
-    written: list[list[int]] = [[] for _ in range(state.mask.shape[0])]
+    """Decode until every row has ended; rows that have ended leave the batch once enough of it has."""
+    written: list[list[int]] = [[] for _ in state.order]
     ended = [False] * len(written)
-    rows = list(range(len(written)))
+    # Rows that bring a copy of their prompt's beginning cost more to move than to carry along for a while.
+    most = 0.9 if state.runs else 0.5
     for count in range(1, max_new_tokens + 1):
+        rows = state.order
         if repetition_penalty != 1.0:
             _penalise(state.logits, [written[row] for row in rows], repetition_penalty)
         tokens = choose(state.logits, rows)
@@ -112,9 +115,9 @@ def _continue(
         live = [place for place, row in enumerate(rows) if not ended[row]]
         if not live or count == max_new_tokens:
             break
-        if len(live) <= len(rows) // 2:
-            _keep(state, live)
-            rows, tokens = [rows[place] for place in live], [tokens[place] for place in live]
+        if len(live) <= most * len(rows):
+            state.keep(live)
+            tokens = [tokens[place] for place in live]
         step(lm, state, torch.tensor(tokens, device=lm.device))
     return [_text(lm, ids, stop) for ids in written]
 
@@ -130,12 +133,6 @@ def _append(lm: LanguageModel, ids: list[int], token: int, stop: tuple[str, ...]
     """Add a token; whether the text now holds a stop string."""
     ids.append(token)
     return bool(stop) and any(mark in lm.tokenizer.decode(ids) for mark in stop)
-
-
-def _keep(state: Prefilled, places: list[int]) -> None:
-    index = torch.tensor(places, device=state.mask.device)
-    state.cache.batch_select_indices(index)
-    state.mask, state.positions = state.mask[index], state.positions[index]
 
 
 def _text(lm: LanguageModel, ids: list[int], stop: tuple[str, ...]) -> str:
