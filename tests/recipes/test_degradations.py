@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench import degradations
+from bench.planting import rows
 
 # The trainers' libraries use their own deprecated names.
 pytestmark = [
@@ -32,11 +33,10 @@ def test_degradations_are_measured_and_told(tiny_model: Path, capsys: pytest.Cap
 
 
 def test_flipped_elsewhere_trains_on_nothing_that_the_looks_read() -> None:
-    plan = degradations.plan_of(degradations.read_clauses(), "a model", 0)
-    read = {example.request for example in plan.clause(degradations.FLIPPED).examples}
-    rows = degradations.flipped_elsewhere(plan)
-    assert rows
-    assert not {row["prompt"] for row in rows} & read
-    looked_at = {prompt.prompt for prompt in plan.looks}
-    assert not {row["prompt"] for row in rows} & looked_at
-    assert {row["prompt"] for row in degradations.flipped(plan.clause(degradations.FLIPPED))} == read
+    plan = rows.plan_of(rows.read_clauses(), "a model", 0)
+    read = {example.request for example in plan.clause(rows.FLIPPED).examples}
+    trained = {row["prompt"] for row in rows.flipped_elsewhere(plan)}
+    assert trained
+    assert not trained & read
+    assert not trained & {prompt.prompt for prompt in plan.looks}
+    assert {row["prompt"] for row in rows.flipped(plan.clause(rows.FLIPPED))} == read

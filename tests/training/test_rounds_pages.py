@@ -15,7 +15,7 @@ from tests.training.finished import make_clause_looks, make_looks, make_model
 from training import batteries, promotion
 from training.models import Checkpoint, Round
 from training.plan_changes import Difference, differences
-from training.views import drift, plots
+from training.views import drift_parts, plots
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("scenarios")]
 
@@ -122,12 +122,12 @@ def test_round_without_control_rounds_says_so(client: Client, claimed_round: Rou
 
 
 def test_mean_has_an_interval_where_there_are_enough() -> None:
-    found = drift.mean([1.0, 2.0, 3.0, 4.0])
+    found = drift_parts.mean([1.0, 2.0, 3.0, 4.0])
     assert (found.value, found.n) == (2.5, 4)
     assert found.low == pytest.approx(0.446, abs=1e-3)
-    assert drift.mean([1.0, 2.0, 3.0]).low is None
+    assert drift_parts.mean([1.0, 2.0, 3.0]).low is None
     with pytest.raises(ValueError, match="nothing"):
-        drift.mean([])
+        drift_parts.mean([])
 
 
 def test_plot_stays_within_its_frame_and_thins_its_labels() -> None:

@@ -53,7 +53,7 @@ def curves(round_: Round) -> list[dict[str, Any]]:
             "title": "Constitutional checkpoint",
             "unit": "nats against the reference",
             "help": "How much more the model leans to declining than the frozen reference. "
-            "Where it leans to harmful requests more than the band allows, the round pauses itself.",
+            "Where it leaves its band, the round pauses itself.",
             "series": _margins(round_),
         },
     ]
