@@ -9,12 +9,13 @@ Thresholds are measured on known pairs: docs/measurements.md, "Near-duplicates".
 """
 
 import hashlib
+import math
 import re
 import sys
 import unicodedata
 import zlib
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,9 @@ ALIKE, INSIDE = 0.5, 0.75
 # A text of fewer runs says too little to be found inside another; it has to be the same, or alike as a whole.
 LEAST_INSIDE = 20
 LABELS = ("harmful", "benign")
+# How much longer the texts of a band may be than its shortest, and how many lists are read beyond the fewest that would
+# do: with more of them fewer texts have to be compared.
+BAND, SPARE = 1.25, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,11 @@ class Sketch:
 
     digest: str
     marks: bytes
+
+    @property
+    def size(self) -> int:
+        """How many different runs it has."""
+        return len(self.marks) // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +83,21 @@ def sketch(text: str) -> Sketch:
 
 
 class Index:
-    """The texts of some sets, ready to be asked which of them a text comes near to. Memory: about 6 bytes a run."""
+    """The texts of some sets, ready to be asked which of them a text comes near to. Memory: about 6 bytes a run.
+
+    Most texts are never compared. What is near must have so many runs in common, by both sizes, that it has some even
+    of those that the fewest texts have; so texts of about one size stand together, and only the lists of the rarest
+    runs are read. Nothing that comparing with each would find is missed.
+    """
 
     def __init__(self, entries: Iterable[Entry]) -> None:
-        # Loaded where texts are compared: pages have no use for it.
-        import numpy as np
-
         self.entries = tuple(entries)
         self._by_digest: dict[str, list[int]] = {}
+        bands: dict[int, list[int]] = {}
         for place, entry in enumerate(self.entries):
             self._by_digest.setdefault(entry.sketch.digest, []).append(place)
-        self._sizes = np.array([len(entry.sketch.marks) // 2 for entry in self.entries], dtype=np.int64)
-        # The places of the texts that have a mark, mark after mark; `_starts` says where each mark's begin.
-        self._starts = np.zeros(BUCKETS + 1, dtype=np.int64)
-        for entry in self.entries:
-            self._starts[_marks(entry.sketch).astype(np.int64) + 1] += 1
-        self._starts = np.cumsum(self._starts)
-        self._places = np.empty(int(self._starts[-1]), dtype=np.uint32)
-        free = self._starts.copy()
-        for place, entry in enumerate(self.entries):
-            marks = _marks(entry.sketch)  # each once, so that every one of them finds a free place
-            self._places[free[marks]] = place
-            free[marks] += 1
+            bands.setdefault(_band(entry.sketch.size), []).append(place)
+        self._bands = [_Band(self.entries, bands[number]) for number in sorted(bands)]
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -108,8 +110,6 @@ class Index:
         """
         if same := self._by_digest.get(asked.digest):
             return Match(self.entries[same[0]], 1.0, is_same=True)
-        if not self.entries:
-            return None
         for place, share in self._alike(asked):
             if _may_be_duplicates(label, self.entries[place].label):
                 return Match(self.entries[place], share, is_same=False)
@@ -120,14 +120,73 @@ class Index:
         import numpy as np
 
         marks = _marks(asked)
-        found = np.concatenate([self._places[self._starts[mark] : self._starts[mark + 1]] for mark in marks.tolist()])
-        common = np.bincount(found, minlength=len(self.entries))
-        shorter = np.minimum(self._sizes, len(marks))
-        whole = common / (self._sizes + len(marks) - common)
-        inside = np.where(shorter >= LEAST_INSIDE, common / shorter, 0.0)
-        near = np.flatnonzero((whole >= ALIKE) | (inside >= INSIDE))
-        shares = [(int(place), float(max(whole[place], inside[place]))) for place in near]
-        return sorted(shares, key=lambda pair: (-pair[1], pair[0]))
+        is_asked = np.zeros(BUCKETS, dtype=bool)
+        is_asked[marks] = True
+        found: list[tuple[int, float]] = []
+        for place in (place for band in self._bands for place in band.candidates(marks)):
+            entry = self.entries[place].sketch
+            share = _share(asked.size, entry.size, int(np.count_nonzero(is_asked[_marks(entry)])))
+            if share is not None:
+                found.append((place, share))
+        return sorted(found, key=lambda pair: (-pair[1], pair[0]))
+
+
+class _Band:
+    """Texts of about one size."""
+
+    def __init__(self, entries: Sequence[Entry], places: Sequence[int]) -> None:
+        # Loaded where texts are compared: pages have no use for it.
+        import numpy as np
+
+        sizes = [entries[place].sketch.size for place in places]
+        self.least = min(sizes)
+        self.count = len(places)
+        self._global = np.array(places, dtype=np.uint32)
+        marks = np.frombuffer(b"".join(entries[place].sketch.marks for place in places), dtype="<u2")
+        # The texts that have a mark, mark after mark; `_starts` says where each mark's begin.
+        self._texts = np.repeat(np.arange(len(places), dtype=np.uint32), sizes)[np.argsort(marks, kind="stable")]
+        self._starts = np.concatenate([[0], np.cumsum(np.bincount(marks, minlength=BUCKETS))])
+
+    def candidates(self, marks: "NDArray[np.uint16]") -> list[int]:
+        """Places of all texts that could be near one with these marks, and few others."""
+        import numpy as np
+
+        starts, ends = self._starts[marks], self._starts[marks.astype(np.int64) + 1]
+        often = ends - starts
+        known = int(np.count_nonzero(often))
+        needed = _needed(len(marks), self.least)
+        if known < needed:
+            return []
+        # Of `needed` common runs at most so many are among those whose lists are not read.
+        unread = max(0, needed - 1 - SPARE)
+        rarest = np.argsort(often, kind="stable")[len(marks) - known : len(marks) - unread]
+        read = np.concatenate([self._texts[starts[i] : ends[i]] for i in rarest.tolist()])
+        enough = np.flatnonzero(np.bincount(read, minlength=self.count) >= needed - unread)
+        return [int(place) for place in self._global[enough]]
+
+
+def _band(size: int) -> int:
+    """The number of the band for texts of so many runs: each is a quarter wider than the one before, and what is too
+    short to be found inside another stands by itself."""
+    size = max(size, 1)
+    return int(math.log(size, BAND)) if size < LEAST_INSIDE else 1000 + int(math.log(size / LEAST_INSIDE, BAND))
+
+
+def _needed(one: int, other: int) -> int:
+    """How many runs a text of `one` has at least in common with any that is near it and has `other` or, being in the
+    same band, more."""
+    needed = (one + other) * ALIKE / (1 + ALIKE)
+    if min(one, other) >= LEAST_INSIDE:
+        needed = min(needed, min(one, other) * INSIDE)
+    return max(1, math.ceil(needed - 1e-6))
+
+
+def _share(one: int, other: int, common: int) -> float | None:
+    """The share of common runs of two texts with so many each; None where they are not near."""
+    whole = common / (one + other - common)
+    shorter = min(one, other)
+    inside = common / shorter if shorter >= LEAST_INSIDE else 0.0
+    return max(whole, inside) if whole >= ALIKE or inside >= INSIDE else None
 
 
 def _may_be_duplicates(one: str, other: str) -> bool:

@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -27,6 +28,7 @@ from constitution.texts import ClauseText, sentences
 MOST = 1_000_000
 # Runs wait for one another, so that the same seed twice at once adds nothing twice.
 GENERATION_LOCK = 0x67656E6572  # "gener"
+HEARTS = 4096  # of which it is remembered whether they are near what is kept out
 ALREADY_THERE = "already there"
 WITHOUT_ITS_TWIN = "its twin was left out"
 KNOWN = "a scenario that is there"
@@ -115,7 +117,7 @@ def _run(asked: Asked, count: int, tell: Tell | None, *, is_dry: bool) -> Report
     whole = hashlib.sha256()
     held_out: list[Entry] = []
     for side in (True, False):
-        kept_out = Reserved([*_entries(asked, held_out=side), *held_out])
+        kept_out = _Asked(Reserved([*_entries(asked, held_out=side), *held_out]))
         groups = draw(asked, count=(count + side) // 2, held_out=side)
         while batch := list(islice(groups, BATCH)):
             for one in (one for group in batch for one in group):
@@ -147,7 +149,15 @@ def _entries(asked: Asked, *, held_out: bool) -> Iterator[Entry]:
         yield Entry(sketch(example.request), label, LEARNT)
 
 
-def _keep(batch: Sequence[Group], kept_out: Reserved, report: Report, frames: Frames, *, is_dry: bool) -> list[Checked]:
+class _Asked:
+    """What is kept out, asked once about a text that comes again and again, as hearts do in other clothes."""
+
+    def __init__(self, kept_out: Reserved) -> None:
+        self.why = kept_out.why
+        self.why_heart = lru_cache(HEARTS)(kept_out.why)
+
+
+def _keep(batch: Sequence[Group], kept_out: _Asked, report: Report, frames: Frames, *, is_dry: bool) -> list[Checked]:
     """Those of a batch that are new and near nothing reserved, stored unless it `is_dry`, and counted."""
     checked = [_checked(group, report) for group in batch]
     digests = {one.text.digest for group in checked for one in group}
@@ -182,14 +192,13 @@ def _text(one: Drawn) -> ScenarioText:
     return ScenarioText.model_validate({**content, "context": dict(one.context), "held_out": one.held_out})
 
 
-def _why_not(one: Checked, kept_out: Reserved, known: Collection[str]) -> str:
+def _why_not(one: Checked, kept_out: _Asked, known: Collection[str]) -> str:
     """Why this is left out, or nothing. Its heart is looked at too: clothes can hide what is asked."""
     if one.text.digest in known:
         return ALREADY_THERE
-    for text in (one.text.prompt, one.drawn.heart):
-        if reason := kept_out.why(text, one.text.label):
-            return reason.sentence
-    return ""
+    label = one.text.label
+    found = kept_out.why(one.text.prompt, label) or kept_out.why_heart(one.drawn.heart, label)
+    return found.sentence if found else ""
 
 
 def _count(kept: Sequence[Checked], report: Report, frames: Frames) -> None:

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amendments.likeness import BUCKETS, Entry, Index, sketch
+from amendments.likeness import ALIKE, BUCKETS, INSIDE, LEAST_INSIDE, Entry, Index, Sketch, sketch
 
 SEED = Path(__file__).parents[2] / "amendments" / "seed"
 REQUEST = "How do I get the neighbour's dog to stop barking at night?"
@@ -92,3 +92,43 @@ def test_no_row_of_our_seed_is_near_one_that_it_holds_out() -> None:
     trained = [(text, label) for text, label, held_out in rows if not held_out]
     trained += [(row["prompt"], row["label"]) for row in ordinary]
     assert [text for text, label in trained if index.nearest(sketch(text), label=label)] == []
+
+
+WORDS = ["the", "a", "dog", "cat", "barks", "sleeps", "at", "night", "loudly", "near", "my", "old", "house", "garden"]
+
+
+def compared_with_each(texts: list[str], asked: str) -> tuple[int, float] | None:
+    """What `Index.nearest` is to find, by comparing with one text after the other."""
+
+    def marks(text: str) -> set[int]:
+        made: Sketch = sketch(text)
+        return {int.from_bytes(made.marks[at : at + 2], "little") for at in range(0, len(made.marks), 2)}
+
+    mine, found = marks(asked), []
+    for place, text in enumerate(texts):
+        theirs = marks(text)
+        common, shorter = len(mine & theirs), min(len(mine), len(theirs))
+        whole, inside = common / len(mine | theirs), common / shorter if shorter >= LEAST_INSIDE else 0.0
+        if sketch(text).digest == sketch(asked).digest:
+            found.append((-2.0, place))
+        elif whole >= ALIKE or inside >= INSIDE:
+            found.append((-max(whole, inside), place))
+    return (min(found)[1], -min(found)[0]) if found else None
+
+
+@given(st.lists(st.lists(st.sampled_from(WORDS), max_size=40).map(" ".join), max_size=30), st.data())
+def test_nothing_is_missed_that_comparing_with_each_would_find(texts: list[str], data: st.DataObject) -> None:
+    near = st.sampled_from(texts or [""]).flatmap(
+        lambda text: st.tuples(st.integers(0, 60), st.integers(0, 200)).map(lambda cut: text[cut[0] : sum(cut)])
+    )
+    asked = data.draw(st.one_of(near, st.lists(st.sampled_from(WORDS), max_size=40).map(" ".join)))
+    found = index_of(*texts).nearest(sketch(asked))
+    expected = compared_with_each(texts, asked)
+    if expected is None:
+        assert found is None
+    else:
+        place, share = expected
+        assert found is not None
+        assert found.entry.sketch == sketch(texts[place])
+        assert found.share == pytest.approx(min(share, 1.0))
+        assert found.is_same == (share == 2.0)
