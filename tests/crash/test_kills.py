@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from config.embedded import postgres
 from constitution.actions import PUBLISH_LOCK
 from tests.crash.visitor import Visitor
 from tests.system import ONE_THREAD, ROOT, GaveUp, System, file_proposal, wait_for
@@ -104,12 +106,16 @@ def test_gpu_worker_killed_in_the_middle_of_a_round(system: System, tmp_path: Pa
     assert adapter(run) == adapter(straight_run(run / "plan.json", tmp_path / "straight"))
 
 
-def test_broker_killed_in_the_middle_of_a_round(system: System) -> None:
+def test_broker_and_database_killed_in_the_middle_of_a_round(system: System) -> None:
     accept_something(system)
     wait_for(lambda: step_of(system, "generate"), "a step of the round", seconds=120, every=0.05)
     system.kill("broker")
     assert system.status("/accounts/login/") == 200
     wait_for(lambda: system.processes("broker"), "the broker's next life", seconds=30)
+    pid = postgres.Server(system.var).pid()
+    assert pid
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: system.status("/healthz") == 200, "the database's next life", seconds=30)
     wait_for(lambda: is_round_done(system), "the end of the round", seconds=400)
     check_whole(system)
 
