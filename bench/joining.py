@@ -14,7 +14,7 @@ import numpy as np
 
 SIZE = 576  # of the default model's states
 KIND = "bench"
-ROWS_AT_ONCE = 10_000
+ROWS_AT_ONCE = 2_000  # a statement takes 65,535 values at most
 
 
 def main() -> None:
@@ -68,10 +68,13 @@ def fill(cases: int, clusters: int) -> tuple[int, np.ndarray]:
     means = np.random.default_rng(0).normal(size=(clusters, SIZE)).astype(np.float32)
     means /= np.linalg.norm(means, axis=1, keepdims=True)
     facts = {"version": version, "principle_id": "G-01", "signal": "conflict"}
-    rows = Cluster.objects.bulk_create(Cluster(**facts, label=str(n) if n else "") for n in range(clusters))
+    rows = Cluster.objects.bulk_create(
+        [Cluster(**facts, label=str(n) if n else "") for n in range(clusters)], batch_size=ROWS_AT_ONCE
+    )
     each = cases // clusters
     Centroid.objects.bulk_create(
-        Centroid(cluster=row, kind=KIND, mean=pack(mean), size=each) for row, mean in zip(rows, means, strict=True)
+        [Centroid(cluster=row, kind=KIND, mean=pack(mean), size=each) for row, mean in zip(rows, means, strict=True)],
+        batch_size=ROWS_AT_ONCE,
     )
     for part in parts(cases):
         scenarios = Scenario.objects.bulk_create(
