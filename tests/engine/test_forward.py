@@ -51,6 +51,12 @@ def test_faster_products_give_the_same_apart_from_rounding(lm: LanguageModel, ro
         torch.testing.assert_close(lm.model(input_ids=ids).logits, usual, atol=0, rtol=0)
 
 
+def test_few_numbers_of_rows_are_multiplied_and_none_is_much_larger() -> None:
+    padded = [products.padded(count) for count in range(1, 10_000)]
+    assert all(count <= more <= 1.125 * count + 1 for count, more in enumerate(padded, 1))
+    assert len(set(padded)) < 100
+
+
 @needs_avx512
 def test_faster_products_follow_a_changed_weight_and_leave_training_alone(lm: LanguageModel) -> None:
     layer = copy.deepcopy(lm.model.get_decoder().layers[0].mlp.up_proj)

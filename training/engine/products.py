@@ -57,8 +57,18 @@ class _Product:
         self.weight, self.bias = packed.weight, layer.bias
 
     def __call__(self, rows: Tensor) -> Tensor:
-        found: Tensor = torch.ops.mkldnn._linear_pointwise(rows, self.weight, self.bias, "none", [], "")
-        return found
+        flat = rows.reshape(-1, rows.shape[-1])
+        count = len(flat)
+        if more := padded(count) - count:
+            flat = torch.nn.functional.pad(flat, (0, 0, 0, more))
+        found: Tensor = torch.ops.mkldnn._linear_pointwise(flat, self.weight, self.bias, "none", [], "")
+        return found[:count].view(*rows.shape[:-1], -1)
+
+
+def padded(count: int) -> int:
+    """The next number of rows that is multiplied: oneDNN writes and keeps a program for each, so they are few."""
+    step = 1 << max(0, count.bit_length() - 4)
+    return -(-count // step) * step
 
 
 def _layers(model: nn.Module) -> list[nn.Linear]:
