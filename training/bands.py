@@ -62,7 +62,7 @@ def newest(plan: Plan) -> Band | None:
 
 def give(folder: Path, plan: Plan) -> None:
     """Put into the folder of a round that starts what its looks are held against. A round keeps this to its end."""
-    if band := newest(plan):
+    if not (folder / "band.json").exists() and (band := newest(plan)):
         write_json(folder / "band.json", band.as_json())
     if other := last_promoted():
         write_json(folder / "others.json", {"models": [other]})

@@ -54,9 +54,11 @@ def files_at_a_glance(checkpoint: Checkpoint) -> Gate:
     """Whether its files are here, without reading them: for a page. The action reads them, each byte."""
     if hasattr(checkpoint, "removal"):
         return Gate("files", "open", "Its weights were removed to make room.")
-    if not registry.is_here(checkpoint):
-        return _elsewhere()
-    return Gate("files", "passed", "Its weights are here; their digest is compared when it is promoted.")
+    if registry.is_here(checkpoint):
+        return Gate("files", "passed", "Its weights are here; their digest is compared when it is promoted.")
+    if registry.is_within_reach(checkpoint):
+        return Gate("files", "passed", "Its weights are fetched, and their digest is compared, when it is promoted.")
+    return _elsewhere()
 
 
 def files_read(checkpoint: Checkpoint) -> Gate:

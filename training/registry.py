@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.db.models.fields.json import KeyTextTransform
 
 from constitution.errors import Refused
-from training import judging
+from training import artefacts, judging
 from training.models import Arm, Checkpoint, Evaluation, Look, LookState, Round
 from training.outcomes import ADAPTER_CONFIG
 from training.promotion_records import Promotion
@@ -61,12 +61,20 @@ def is_here(checkpoint: Checkpoint) -> bool:
     return any(folder_of(checkpoint).glob("*.safetensors"))
 
 
+def is_within_reach(checkpoint: Checkpoint) -> bool:
+    """Whether its weights are on this machine, or can be fetched."""
+    return is_here(checkpoint) or bool(artefacts.of_model(checkpoint))
+
+
 def check_intact(checkpoint: Checkpoint) -> Path:
-    """The folder of its files, each byte of which is what the round left. Raises FilesGone and FilesChanged."""
+    """The folder of its files, each byte of which is what the round left; fetched first, where machines share files.
+
+    Raises FilesGone and FilesChanged, and what fetching raises.
+    """
     folder = folder_of(checkpoint)
     if hasattr(checkpoint, "removal"):
         raise FilesGone(f"The weights of {checkpoint} were removed to make room; its record is all that is left.")
-    if not is_here(checkpoint):
+    if not is_here(checkpoint) and not artefacts.fetch_model(checkpoint, folder):
         raise FilesGone(
             f"The weights of {checkpoint} are not on this machine. Look where the gpu worker keeps its files, "
             "or bring the folder back from a copy."

@@ -11,7 +11,7 @@ from config.live import publish as announce
 from constitution import ledger
 from constitution.errors import NotAllowed, Refused
 from constitution.models import Role, User
-from training import registry, runner
+from training import artefacts, registry, runner
 from training.models import Checkpoint
 from training.promotion import wait_for_turn
 from training.promotion_records import Removal
@@ -23,7 +23,7 @@ PROCESS = "retention"
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What a model takes on this machine, in bytes, and why it stays; an empty reason: it can go."""
+    """What a model takes, in bytes, and why it stays; an empty reason: it can go."""
 
     checkpoint: Checkpoint
     size: int
@@ -31,7 +31,7 @@ class Room:
 
 
 def rooms(*, keep: int) -> list[Room]:
-    """Every model whose weights are here, newest first. Of those never promoted, the newest `keep` stay."""
+    """Every model whose weights are here or shared, newest first. Of those never promoted, the newest `keep` stay."""
     if keep < 1:
         raise Refused("Keep at least one: the newest model is never removed.")
     found, kept = [], 0
@@ -39,15 +39,16 @@ def rooms(*, keep: int) -> list[Room]:
         stays = "promoted" if any(row.promotions.all()) else ""
         if not stays and kept < keep:
             stays, kept = f"among the newest {keep}", kept + 1
-        if registry.is_here(row):
+        if registry.is_within_reach(row):
             found.append(Room(row, size_of(row), stays))
     return found
 
 
 def size_of(checkpoint: Checkpoint) -> int:
-    """Bytes of what its round left that can be removed, links not followed."""
-    files = (file for folder in _folders(checkpoint) for file in folder.rglob("*"))
-    return sum(file.lstat().st_size for file in files if file.is_file() and not file.is_symlink())
+    """Bytes of what its round left here and can go, links not followed; where there is nothing, in the store."""
+    files = [file for folder in _folders(checkpoint) for file in folder.rglob("*")]
+    here = sum(file.lstat().st_size for file in files if file.is_file() and not file.is_symlink())
+    return here or sum(file["size"] for file in artefacts.of_model(checkpoint).values())
 
 
 @transaction.atomic
@@ -70,12 +71,16 @@ def remove(*, room: Room, by: User | str = PROCESS) -> Removal:
 
 
 def sweep() -> list[Path]:
-    """Remove from this machine what is written down as removed; returns the folders. Safe to repeat."""
+    """Remove from this machine, and from the store, what is written down as removed; returns the folders.
+
+    Safe to repeat. Raises as `artefacts.remove_model` does.
+    """
     gone = []
     for row in Checkpoint.objects.filter(removal__isnull=False).order_by("pk"):
         for folder in _folders(row):
             shutil.rmtree(folder)
             gone.append(folder)
+        artefacts.remove_model(row, LARGE)
     return gone
 
 

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -21,7 +22,7 @@ from django.db import OperationalError, connection
 
 from config import env
 from config.embedded.identity import LAUNCH
-from training import actions, bands, judging, leases, outcomes, plans, progress, room
+from training import actions, artefacts, bands, judging, leases, outcomes, plans, progress, room
 from training.errors import StageFailed
 from training.models import Round
 from training.recipes.files import read_json, write_json
@@ -34,9 +35,16 @@ POLL_SECONDS = 0.5
 GRACE_SECONDS = 15
 MOST_TRIES = 8
 LOG_TAIL = 4000
+# What these save on the way goes with the random state of a process, and is not shared.
+TRAINED = frozenset({"sft", "dpo"})
 FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT})
 # What a stage has no use for: it reads its plan and writes files.
-WITHHELD = frozenset({"SECRET_KEY", "DATABASE_URL", "BROKER_URL", "EMAIL_URL"})
+WITHHELD = frozenset(
+    {"SECRET_KEY", "DATABASE_URL", "BROKER_URL", "EMAIL_URL", "ARTEFACTS_URL"}
+    | {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+)
+# So often the chunks that a stage has finished are shared, where machines share files.
+SHARE_SECONDS = 30.0
 
 StopAsked = Callable[[], bool]
 
@@ -68,7 +76,7 @@ def run(round_: Round, *, model: Callable[[], str], stop_asked: StopAsked) -> No
         partial(_run, model),
         stop_asked=stop_asked,
         fail=lambda job, error: actions.fail(job=job, error=error),
-        faults=(StageFailed, PlanError, outcomes.BadOutcome, OSError),
+        faults=(StageFailed, PlanError, outcomes.BadOutcome, artefacts.FileAltered, OSError),
         most_tries=MOST_TRIES,
     )
 
@@ -76,6 +84,8 @@ def run(round_: Round, *, model: Callable[[], str], stop_asked: StopAsked) -> No
 def _run(model: Callable[[], str], round_: Round, check: leases.Check) -> None:
     try:
         _run_stages(model, round_, check)
+    except artefacts.StoreUnreachable as error:
+        raise leases.Stopped(str(error)) from error
     except OSError as error:
         if error.errno in FULL_DISK:
             raise leases.Stopped(_full_disk()) from error
@@ -87,6 +97,7 @@ def _run_stages(model: Callable[[], str], round_: Round, check: leases.Check) ->
     for stage in STAGES:
         if not (folder / stage / "done.json").exists():
             code = _watch(round_, stage, check)
+            artefacts.share(round_, folder)
             if code == EXIT_PAUSED:
                 actions.pause(round_=round_, pause=read_json(folder / "pause.json"))
                 return
@@ -98,6 +109,7 @@ def _run_stages(model: Callable[[], str], round_: Round, check: leases.Check) ->
 def _prepare(round_: Round, model: str) -> Path:
     """The run directory with its plan, and with what an overseer has acknowledged."""
     folder = folder_of(round_)
+    artefacts.take_over(round_, folder)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "plan.json").exists():
         plan = plans.start(round_.plan, round_pk=round_.pk, model=model)
@@ -142,7 +154,7 @@ def _watch(round_: Round, stage: str, check: leases.Check) -> int:
     folder = folder_of(round_)
     with (folder / "log.txt").open("ab") as log_file:
         process = _start(stage, folder, log_file)
-    asked = False
+    asked, shared = False, time.monotonic()
     try:
         while (code := _wait(process)) is None:
             try:
@@ -152,6 +164,9 @@ def _watch(round_: Round, stage: str, check: leases.Check) -> int:
                     process.terminate()
                 asked = True
             _drain(round_, folder / "progress.jsonl")
+            if stage not in TRAINED and time.monotonic() - shared > SHARE_SECONDS:
+                _share(round_, folder)
+                shared = time.monotonic()
     except BaseException:
         _end(process)
         raise
@@ -165,6 +180,17 @@ def _drain(round_: Round, file: Path) -> None:
         progress.drain(round_, file)
     except OperationalError as error:
         log.warning("progress could not be written", round=round_.pk, error=str(error))
+        connection.close()
+
+
+def _share(round_: Round, folder: Path) -> None:
+    """Share what a stage has done so far, now or later: a store that is away for a moment does not stop it."""
+    try:
+        artefacts.share(round_, folder)
+    except artefacts.StoreUnreachable as error:
+        log.warning("files could not be shared", round=round_.pk, error=str(error))
+    except OperationalError as error:
+        log.warning("what is shared could not be written", round=round_.pk, error=str(error))
         connection.close()
 
 
