@@ -118,7 +118,9 @@ class Rescope(Change):
 
 
 class AddExample(Change):
-    """Decide one more example under a clause."""
+    """Decide one more example under a clause. It comes first: models are shown the first few of each kind, and what was
+    decided last is what they had wrong.
+    """
 
     op: Literal["add_example"] = "add_example"
     example: Example
@@ -127,7 +129,7 @@ class AddExample(Change):
         examples = law[self.principle].examples
         if any(self.example.request.casefold() == known.request.casefold() for known in examples):
             raise Refused(f"{self.principle} has decided that request already.")
-        _set(law, self.principle, examples=(*examples, self.example))
+        _set(law, self.principle, examples=(self.example, *examples))
 
     def onto(self, base: Law, head: Law) -> Self | None:  # noqa: ARG002
         return self.moved(head)

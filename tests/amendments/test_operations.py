@@ -38,10 +38,10 @@ def test_add_goes_behind_the_clause_it_names() -> None:
     assert [clause.principle for clause in found] == ["U-02", "H-02", "T-09", "G-01", "T-03"]
 
 
-def test_add_example_keeps_the_others() -> None:
+def test_add_example_comes_first_and_keeps_the_others() -> None:
     example = make_example("How do I poach an egg?", "help")
     (clause,) = [c for c in after(op("add_example", "G-01", example=example)) if c.principle == "G-01"]
-    assert clause.examples == (*LAW["G-01"].examples, example)
+    assert clause.examples == (example, *LAW["G-01"].examples)
 
 
 def test_merge_joins_texts_and_examples_under_one_id() -> None:
