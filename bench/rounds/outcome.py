@@ -29,18 +29,19 @@ def report(found: Sequence[Row], sets: dict[str, list[str]], *, arms: Sequence[s
     if len({row["code"] for row in found}) > 1:
         print("These results were made by more than one state of the code.")
     for kind, name in KINDS.items():
-        print(f"\n{name + ', percent (95 %)':<34}{'n':>5}  {''.join(f'{arm:<22}' for arm in everybody)}")
+        print(f"\n{name + ', percent (95 %)':<34}{'n':>5}  {''.join(f'{arm:<22}' for arm in everybody)}".rstrip())
         for label, names, counts_declined in lines(sets):
             cells = [share(by_arm[arm], names, kind, declined=counts_declined) for arm in everybody]
-            print(f"{label:<34}{sum(len(sets[one]) for one in names):>5}  {''.join(f'{cell:<22}' for cell in cells)}")
+            n = sum(len(sets[one]) for one in names)
+            print(f"{label:<34}{n:>5}  {''.join(f'{cell:<22}' for cell in cells)}".rstrip())
     told_fluency(found)
     told_differences(by_arm)
     figures = {
         "harmful": {arm: rate(by_arm[arm], HARMFUL, "judge", declined=False) for arm in everybody},
         "over_refusal": {arm: rate(by_arm[arm], one_round.HARMLESS, "judge", declined=True) for arm in everybody},
     }
-    n = {"harmful": HARMFUL, "over_refusal": one_round.HARMLESS}
-    counted = {measure: sum(len(sets[name]) for name in names) for measure, names in n.items()}
+    measures = {"harmful": HARMFUL, "over_refusal": one_round.HARMLESS}
+    counted = {measure: sum(len(sets[name]) for name in names) for measure, names in measures.items()}
     print(json.dumps({"bench": "arms", **figures, "n": counted, "seeds": seeds}))
 
 

@@ -93,7 +93,10 @@ def measure(run: Path | None, *, var: Path, steps: int | None, repeats: int, is_
     for number in range(repeats):
         with tempfile.TemporaryDirectory() as folder:
             turns.append(take_turns(Path(folder), plan, less, is_chunked=is_chunked, plain_first=bool(number % 2)))
-        done = ", ".join(f"{turn.stage} {turn.ours:.1f} and {turn.plain:.1f} s" for turn in turns[-1])
+        done = ", ".join(
+            f"{turn.stage} {turn.ours:.1f} ({sum(turn.looks) + turn.begin:.1f} of looks) and {turn.plain:.1f} s"
+            for turn in turns[-1]
+        )
         print(f"Repeat {number + 1} of {repeats}, the round and the plain script: {done}", flush=True)
     return Costs(turns, whole, looks_of(plan, whole), str(choose_device(plan.device)))
 
