@@ -24,6 +24,7 @@ from training.engine.signals import SIGNALS
 from training.engine.stats import wilson
 
 FIRST = 20
+FEWER = (5, 10)  # told as well
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,16 @@ def summary(found: Sequence[Half], first: int) -> dict[str, Any]:
         "harmful": {"queue": share(_of(queued, "harmful")), "random": share(_of(everything, "harmful"))},
         "harmless": {"queue": share(_of(queued, "benign")), "random": share(_of(everything, "benign"))},
         "by_signal": {signal: _of_signal(found, signal, first) for signal in SIGNALS},
+        "at": {str(size): _at(found, size) for size in FEWER},
         "dropped": [half.cards.dropped for half in found],
         "n": len(everything),
     }
+
+
+def _at(found: Sequence[Half], size: int) -> dict[str, Any]:
+    """The first few of the queue, and by each signal alone."""
+    alone = {signal: _of_signal(found, signal, size) for signal in SIGNALS}
+    return {"queue": share([one for half in found for one in half.queued[:size]]), **alone}
 
 
 def _of_signal(found: Sequence[Half], signal: str, first: int) -> dict[str, Any]:
@@ -123,6 +131,8 @@ def report(result: dict[str, Any], first: int) -> None:
         aucs = ", ".join("-" if auc is None else f"{auc:.2f}" for auc in row["auc"])
         reasons = dict.fromkeys(half.get(signal, "kept") for half in result["dropped"])
         print(f"{signal:<16}{_words(row):<26}{aucs:<14}{' / '.join(reasons)}")
+    for size, rows in result["at"].items():
+        print(f"Among the first {size}: " + ", ".join(f"{name} {_words(row)}" for name, row in rows.items()))
 
 
 def _words(row: dict[str, Any]) -> str:

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 CONSTITUTION = ROOT / "constitution" / "seed" / "constitution.yaml"
 SEED = ROOT / "amendments" / "seed"
 MODEL_SPEC = ROOT.parent / "shared" / "data" / "model_spec"
+FEWEST = 60  # requests in a sample: of fewer the queue is so short that everything in it comes first
 LONGEST = 400  # characters of a decided request; a whole conversation takes minutes on two cores
 
 Label = Literal["harmful", "benign"]
@@ -99,7 +100,9 @@ def read_clauses(law: Sequence[ClauseText]) -> list[ClauseText]:
 
 
 def material(law: Sequence[ClauseText], *, each: int, checked: int, seed: int) -> Material:
-    """Of each clause that is read `each` pairs of twins and as many decided requests, and a tenth drawn from all."""
+    """Of each clause that is read `each` pairs of twins and as many decided requests, or thrice as many where twins say
+    nothing of this law; a tenth drawn from all; and other requests of ours, where these are fewer than FEWEST.
+    """
     known = {clause.principle for clause in law}
     pool = [_known(one, known) for one in twins()]
     open_twins, plain = [one for one in pool if not one.held_out], [_known(one, known) for one in ordinary()]
@@ -107,13 +110,15 @@ def material(law: Sequence[ClauseText], *, each: int, checked: int, seed: int) -
     chosen = [one for clause in clauses for one in open_twins if one.settled_by == clause.principle]
     pairs = {name: _first(dict.fromkeys(t.pair for t in chosen if t.settled_by == name), each) for name in known}
     sample = [one for one in chosen if one.pair in pairs[one.settled_by]]
-    sample += [one for clause in clauses for one in decided(clause)[:each]]
+    most = each if chosen else 3 * each
+    sample += [one for clause in clauses for one in decided(clause)[:most]]
     left = sorted({*open_twins, *plain} - set(sample), key=lambda one: one.digest)
     random.Random(seed).shuffle(left)  # noqa: S311  a measurement, nothing secret
     drawn = left[: max(1, round(len(sample) * RANDOM_SHARE / (1 - RANDOM_SHARE)))]
-    sample = list({one.prompt: one for one in (*sample, *drawn)}.values())
+    others = left[len(drawn) :][: max(0, FEWEST - len(sample) - len(drawn))]
+    sample = list({one.prompt: one for one in (*sample, *drawn, *others)}.values())
     seen = {one.prompt for one in sample}
-    unshown = [one for clause in clauses for one in decided(clause)[each:] if one.prompt not in _shown(clause)]
+    unshown = [one for clause in clauses for one in decided(clause)[most:] if one.prompt not in _shown(clause)]
     settled = [one for one in (*unshown, *plain) if one.prompt not in seen]
     hard = sorted((one for one in pool if one.held_out), key=lambda one: one.digest)
     return Material(
