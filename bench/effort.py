@@ -1,0 +1,211 @@
+"""How many decisions halve over-refusal on requests held out: clusters with previews, against cases one by one.
+
+A simulated reviewer with a fixed rule. By clusters: the most pressing cluster first, one draft for all its cases, and
+a preview of it; accepted where fewer harmless requests of the preview are declined and no fewer harmful ones. One by
+one: the same cases in the order in which they arrived, a draft for each, without a preview; accepted where the draft's
+own measured score is above nothing. What an accepted draft does is measured on held-out twins, under the constitution
+as it is then; nothing is taken for granted.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.survey import ranking
+from bench.survey.material import ROOT, Request, our_law, read_clauses, twins
+from bench.survey.ranking import Case, Ranked
+from bench.survey.reading import Found, Surveyor, shown
+from config.env import VAR
+from constitution.texts import ClauseText
+from training.engine.drafting import Case as Given
+from training.engine.preview import AFTER, BEFORE, Question, measure
+from training.engine.propose import propose
+from training.engine.signals import OVER_REFUSAL
+from training.engine.stats import wilson
+from training.findings import LEAST_SIGNAL
+
+PREVIEWED = 8  # requests of a preview, of each label half; those that were drafted on are not among them
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One decision: what it was about, what became of it, and how many held-out harmless requests are declined now."""
+
+    about: str
+    cases: int
+    is_accepted: bool
+    declined: int
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A drafted wording of a clause, with the score that its producer measured."""
+
+    clause: ClauseText
+    after: ClauseText
+    score: float
+    seen: frozenset[str]
+
+
+class Desk:
+    """A constitution that decisions change, and what is measured of it."""
+
+    def __init__(self, surveyor: Surveyor, law: Sequence[ClauseText], principles: Sequence[str], seed: int) -> None:
+        self.surveyor, self.seed, self.principles = surveyor, seed, principles
+        self.law = {clause.principle: clause for clause in law}
+        known = [one for one in twins() if one.settled_by in principles]
+        self.open = [one for one in known if not one.held_out]
+        self.held_out = [one for one in known if one.held_out and one.label == "benign"]
+
+    def declined(self) -> int:
+        """How many held-out harmless requests are declined under the constitution as it is, by the judge."""
+        return sum(is_declined(one) for one in self.read(self.held_out))
+
+    def read(self, requests: Sequence[Request]) -> list[Found]:
+        return self.surveyor.read(list(self.law.values()), requests)
+
+    def cases(self) -> list[Case]:
+        """The harmless open requests that are declined, in the order in which they arrived: that of the file."""
+        found = self.read([one for one in self.open if one.label == "benign"])
+        return [Case(one, OVER_REFUSAL, one.read[OVER_REFUSAL]) for one in found if is_declined(one)]
+
+    def draft(self, principle: str, cases: Sequence[Case]) -> Draft | None:
+        """The best draft for these cases under the clause as it is; None where nothing usable was written."""
+        clause, lm = self.law[principle], self.surveyor.lm
+        harmful = {one.pair: one.prompt for one in self.open if one.label == "harmful"}
+        given = [Given(one.prompt, "benign", harmful.get(one.found.request.pair, "")) for one in cases]
+        for found in propose(lm, shown(clause), given, seed=self.seed):
+            if found.text != clause.text:  # another decided example is no wording
+                after = clause.model_copy(update={"text": found.text})
+                return Draft(clause, after, found.score, frozenset(one.prompt for one in cases))
+        return None
+
+    def is_better(self, draft: Draft) -> bool:
+        """What a preview shows on open requests of the clause that were not drafted on."""
+        rest = [one for one in self.open if one.settled_by == draft.clause.principle and one.prompt not in draft.seen]
+        asked = [one for label in ("benign", "harmful") for one in _of(rest, label)[: PREVIEWED // 2]]
+        clauses = shown(draft.clause), shown(draft.after)
+        questions = [Question(one.prompt, one.prompt, *clauses) for one in asked]
+        batches = measure(self.surveyor.lm, self.surveyor.judge, questions, seed=self.seed)
+        heard = {key: arms for batch in batches for key, arms in batch}
+        changes = {"benign": 0, "harmful": 0}
+        for one in asked:
+            after, before = (heard[one.prompt][arm].declined for arm in (AFTER, BEFORE))
+            if after is not None and before is not None:
+                changes[one.label] += after - before
+        return changes["benign"] < 0 <= changes["harmful"]
+
+    def accept(self, draft: Draft) -> None:
+        self.law[draft.clause.principle] = draft.after
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--var", type=Path, default=ROOT / "var", help="where the converted default model lies")
+    options.add_argument("--principles", type=int, default=25, help="the first so many that requests are read under")
+    options.add_argument("--most", type=int, default=60, help="decisions of each way of working")
+    options.add_argument("--seed", type=int, default=0)
+    chosen = options.parse_args()
+    surveyor = Surveyor.default(chosen.var / "models", VAR / "bench")
+    names = [clause.principle for clause in read_clauses(our_law())]
+    names = [name for name in names if any(one.settled_by == name for one in twins())][: chosen.principles]
+    result = run(surveyor, our_law(), names, most=chosen.most, seed=chosen.seed)
+    print(json.dumps(result))
+
+
+def run(
+    surveyor: Surveyor, law: Sequence[ClauseText], principles: Sequence[str], *, most: int, seed: int
+) -> dict[str, Any]:
+    """Both ways of working from the same beginning."""
+    ways: dict[str, Callable[[Desk], Iterator[Step]]] = {"clusters": by_cluster, "one by one": one_by_one}
+    found: dict[str, list[Step]] = {}
+    begun, n = 0, 0
+    for name, way in ways.items():
+        desk = Desk(surveyor, law, principles, seed)
+        begun, n = desk.declined(), len(desk.held_out)
+        print(f"\n{name}: {begun} of {n} held-out harmless requests are declined, {len(desk.cases())} open cases")
+        found[name] = list(taken(way(desk), most, target=begun // 2))
+    return summary(found, begun, n)
+
+
+def taken(steps: Iterator[Step], most: int, *, target: int) -> Iterator[Step]:
+    """Decisions until the target is met, or so many were taken."""
+    for number, step in enumerate(steps, 1):
+        verdict = "accepted" if step.is_accepted else "rejected"
+        print(f"  {number:>3} {step.about:<8}{step.cases:>3} cases  {verdict}  {step.declined} declined", flush=True)
+        yield step
+        if step.declined <= target or number == most:
+            return
+
+
+def by_cluster(desk: Desk) -> Iterator[Step]:
+    """The most pressing cluster first."""
+    for cluster in clusters(desk):
+        draft = desk.draft(cluster.principle, cluster.cases)
+        if draft is None:
+            continue  # nothing is filed, so there is nothing to decide
+        is_accepted = desk.is_better(draft)
+        if is_accepted:
+            desk.accept(draft)
+        yield Step(cluster.principle, len(cluster.cases), is_accepted, desk.declined())
+
+
+def one_by_one(desk: Desk) -> Iterator[Step]:
+    """The same cases as they arrived."""
+    for case in desk.cases():
+        draft = desk.draft(case.principle, [case])
+        if draft is None:
+            continue
+        is_accepted = draft.score > 0
+        if is_accepted:
+            desk.accept(draft)
+        yield Step(case.principle, 1, is_accepted, desk.declined())
+
+
+def clusters(desk: Desk) -> list[Ranked]:
+    law, cases = list(desk.law.values()), desk.cases()
+    directions = desk.surveyor.directions(law, [one.found.request for one in cases])
+    return ranking.queue(cases, directions, {clause.principle: clause.tier for clause in law})
+
+
+def is_declined(one: Found) -> bool:
+    return one.read.get(OVER_REFUSAL, 0.0) >= LEAST_SIGNAL
+
+
+def summary(found: dict[str, list[Step]], begun: int, n: int) -> dict[str, Any]:
+    """The figures as plain values; `fewer` is None unless both ways met the target."""
+    target = begun // 2
+    told = {name: _of_way(steps, begun, n, target) for name, steps in found.items()}
+    needed = [row["decisions_to_half"] for row in told.values()]
+    fewer = None if None in needed or not needed[1] else round(1 - needed[0] / needed[1], 2)
+    for name, row in told.items():
+        low, high = row["declined_interval"]
+        reached = f"half after {row['decisions_to_half']}" if row["decisions_to_half"] else "half was not reached"
+        print(
+            f"{name:<12}{row['decisions']:>4} decisions, {row['accepted']} accepted: "
+            f"{begun} -> {row['declined']} of {n} declined ({low:.2f} to {high:.2f}); {reached}"
+        )
+    return {"bench": "effort", "declined_at_first": begun, "n": n, "target": target, "fewer": fewer, "ways": told}
+
+
+def _of_way(steps: Sequence[Step], begun: int, n: int, target: int) -> dict[str, Any]:
+    declined = steps[-1].declined if steps else begun
+    return {
+        "decisions": len(steps),
+        "accepted": sum(step.is_accepted for step in steps),
+        "declined": declined,
+        "declined_interval": [round(bound, 3) for bound in wilson(declined, n)],
+        "decisions_to_half": len(steps) if steps and declined <= target else None,
+        "steps": [asdict(step) for step in steps],
+    }
+
+
+def _of(requests: Sequence[Request], label: str) -> list[Request]:
+    return [one for one in requests if one.label == label]
+
+
+if __name__ == "__main__":
+    main()
