@@ -5,6 +5,7 @@ whatever was ordered and is not done, and may be killed at any moment.
 """
 
 import time
+from collections.abc import Sequence
 
 from django.db import transaction
 from django.db.models import Count, Q
@@ -21,6 +22,7 @@ from amendments.models import (
     NoticeKind,
     Producer,
     ProducerStanding,
+    PromptSet,
 )
 from amendments.shares import Share
 from config.live import RESYNC
@@ -55,6 +57,18 @@ def record(producer: Producer) -> str:
 
 def record_words(share: Share) -> str:
     return f"{share.k} of {share.n} accepted ({share})" if share.n else "nothing of it decided yet"
+
+
+def know_prompts(prompts: str, templates: Sequence[tuple[str, str]]) -> None:
+    """Write down which prompts a digest stands for, once: producers carry the digest alone. It is no act of law."""
+    listed = [list(template) for template in templates]
+    PromptSet.objects.bulk_create([PromptSet(digest=prompts, templates=listed)], ignore_conflicts=True)
+
+
+def prompts_of(producer: Producer) -> list[tuple[str, str]]:
+    """Name and version, and digest, of each prompt that it wrote with; none where that was not written down."""
+    known = PromptSet.objects.filter(digest=producer.prompts).first()
+    return [(name, found) for name, found in known.templates] if known else []
 
 
 def standing(producer: Producer) -> ProducerStanding:

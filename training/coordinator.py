@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from amendments import lessons
 from amendments.models import Scenario
 from amendments.reserved import registered_entries
 from config.live import publish as announce
@@ -132,6 +133,7 @@ def _open_round_if_due(head: Version) -> bool:
             model=settings.MODEL or MODEL_NAME_OF_DEFAULT,
             device=settings.ENGINE_DEVICE,
             registered=registered_entries(),
+            edited=lessons.edited_answers(head),
         )
     except (TooLittleData, PlanError) as refusal:
         log.warning("no round can be planned", version=head.number, reason=str(refusal))

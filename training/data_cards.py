@@ -58,7 +58,10 @@ def _rows(folder: Path, names: Iterable[str]) -> list[Row]:
 
 
 def _source(row: Row, sources: Mapping[str, str]) -> str:
-    """Where the request comes from: people who decided an example, or the set that the scenario came with."""
+    """Where the request comes from: people who decided an example or rewrote a drafted one, which the row says, or the
+    set that the scenario came with."""
+    if found := row.get("source"):
+        return str(found)
     return DECIDED if row.get("labelled_by") == "people" else sources.get(row["id"], UNKNOWN)
 
 

@@ -5,7 +5,7 @@ of it is there.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -55,7 +55,8 @@ class Looked:
 class Engine:
     """What the gpu worker lends. `check` takes a signal's values on settled and on hard requests and gives the fields
     of a SignalCard; `standing_out` says which values are beyond what settled requests show; `shown` which decided
-    requests a clause's prompt contains; `embed` gives directions of the kind `embedding`, packed."""
+    requests a clause's prompt contains; `embed` gives directions of the kind `embedding`, packed; `lacking` says of
+    signals why they cannot be had at all."""
 
     model: str
     checkpoint: str
@@ -67,6 +68,7 @@ class Engine:
     standing_out: Callable[[Sequence[float], Sequence[float]], list[bool]]
     shown: Callable[[ClauseText], set[str]]
     embed: Callable[[Sequence[str]], list[bytes]]
+    lacking: Mapping[str, str] = field(default_factory=dict)
 
 
 def waiting() -> SurfacingRun | None:
@@ -158,6 +160,7 @@ def _measure(
     """The card of a signal, and what stands out by it."""
     values = {part: [row.signals.get(signal) for row in found if _has(row, signal)] for part, found in rows.items()}
     facts = engine.check(values[Part.SETTLED], values[Part.HARD])
+    facts["reason"] = engine.lacking.get(signal) or facts["reason"]
     scored = [row for row in rows[Part.SAMPLE] if signal in row.signals]
     calm = [value for value in values[Part.SETTLED] if value is not None]
     flags = engine.standing_out([row.signals[signal] for row in scored], calm) if not facts["reason"] else []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal, cast
 
+from amendments.lessons import EditedAnswer
 from amendments.likeness import Entry
 from amendments.models import Label, Scenario
 from amendments.reserved import Reserved, held_out_entries
@@ -15,6 +16,7 @@ from constitution.digests import digest
 from constitution.models import Tier
 from constitution.texts import ClauseText
 from training.errors import TooLittleData
+from training.recipes import plan as planned
 from training.recipes.plan import Clause, Example, LeftOut, Plan, Prompt, normalise, preset
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -76,6 +78,7 @@ def freeze(
     model: str,
     device: str,
     registered: Iterable[Entry] = (),
+    edited: Iterable[EditedAnswer] = (),
 ) -> Plan:
     """The plan of a round. `round` is 0 and `model` a name in it: the runner fills in what it learns at the start.
 
@@ -117,6 +120,7 @@ def freeze(
         clauses=clauses,
         stages=stages,
         left_out=kept_out.counted(),
+        edited=_still_law(edited, clauses),
         **groups,
     )
 
@@ -124,7 +128,8 @@ def freeze(
 def data_digest(plan: Plan) -> str:
     """SHA-256 over everything that the plan trains on and measures with."""
     content = plan.as_json()
-    return digest([content[name] for name in ("clauses", "train", "looks", "held_out")])
+    names = ("clauses", "train", "looks", "held_out", *(("edited",) if plan.edited else ()))
+    return digest([content[name] for name in names])
 
 
 def start(frozen: dict[str, Any], *, round_pk: int, model: str) -> Plan:
@@ -135,6 +140,23 @@ def start(frozen: dict[str, Any], *, round_pk: int, model: str) -> Plan:
 def _clause(text: ClauseText) -> Clause:
     examples = tuple(Example(**example.model_dump()) for example in text.examples)
     return Clause(text.principle, text.tier, text.title, text.text, examples)
+
+
+def _still_law(edited: Iterable[EditedAnswer], clauses: Sequence[Clause]) -> tuple[planned.EditedAnswer, ...]:
+    """Those whose answer is that of a decided example which this round learns: what was dropped since is no lesson."""
+    decided = {(c.principle, e.request, e.right) for c in clauses for e in c.examples}
+    return tuple(
+        planned.EditedAnswer(
+            one.amendment,
+            one.principle,
+            "harmful" if one.expects == "decline" else "benign",
+            one.request,
+            one.chosen,
+            one.rejected,
+        )
+        for one in edited
+        if (one.principle, one.request, one.chosen) in decided
+    )
 
 
 def _in_random_order(scenarios: Iterable[Scenario], chance: random.Random) -> list[Scenario]:

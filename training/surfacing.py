@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any
 
 import structlog
 from django.conf import settings
@@ -15,16 +14,15 @@ from django.conf import settings
 from amendments.actions import propose
 from amendments.errors import HeldBack
 from amendments.models import Amendment, Cluster, EdgeCase, Label, Producer, Scenario, Signal
-from amendments.operations import Revise
 from amendments.pressing import weigh
 from amendments.producers import check_may_file
-from amendments.scores import effect_words
 from config.live import publish as announce
 from constitution.errors import Refused
 from constitution.models import Tier
 from constitution.resolution import in_force
 from constitution.texts import ClauseText
 from training import actions, leases, reading
+from training.drafts import Draft, measured, operation
 from training.findings import Answered, Asked, Findings, keep
 from training.models import Reading, SurfacingRun
 
@@ -39,22 +37,10 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A measured wording of a clause: shifts of the refusal margin in nats, on the cases and on their twins."""
-
-    text: str
-    kind: str
-    score: float
-    effect: float | None
-    harm: float | None
-    rationale: str
-
-
-@dataclass(frozen=True, slots=True)
 class Engine:
     """What the gpu worker lends. `draft` takes a clause and (request, label, twin) of cases that it got wrong; `embed`
     gives what requests are about, packed, as directions of the kind `embedding`; without it all cases of a principle
-    with one signal are one cluster."""
+    with one signal are one cluster. `drafted_by`: model and checkpoint of who drafts, where it is another."""
 
     model: str
     checkpoint: str
@@ -64,6 +50,7 @@ class Engine:
     draft: Callable[[ClauseText, Sequence[tuple[str, str, str]], int], list[Draft]]
     embedding: str = ""
     embed: Callable[[Sequence[str]], list[bytes]] | None = None
+    drafted_by: tuple[str, str] | None = None
 
 
 EngineFor = Callable[[Sequence[ClauseText], Tell], Engine]
@@ -97,7 +84,7 @@ def _run(engine_for: EngineFor, claimed: SurfacingRun, check: leases.Check) -> N
         check()
         findings = Findings(answers, judge=engine.judge, drawn=drawn)
         keep(claimed, findings, producer, kind=engine.embedding, embed=engine.embed)
-    held_back = _propose_most(claimed, engine, producer, clauses, check)
+    held_back = _propose_most(claimed, engine, _author(engine, producer), clauses, check)
     actions.finish_surfacing(run=claimed, message=f"{_summary(claimed)}{held_back}"[:LONGEST_MESSAGE])
 
 
@@ -116,6 +103,14 @@ def _propose_most(
         if filed == MOST_PROPOSALS:
             break
     return ""
+
+
+def _author(engine: Engine, reader: Producer) -> Producer:
+    """Who proposes: the one who read, unless another model drafts."""
+    if engine.drafted_by is None or engine.drafted_by == (reader.model, reader.checkpoint):
+        return reader
+    model, checkpoint = engine.drafted_by
+    return Producer.objects.get_or_create(model=model, checkpoint=checkpoint, prompts=engine.prompts)[0]
 
 
 def _ask(row: Scenario, clauses: Sequence[ClauseText]) -> Asked:
@@ -197,11 +192,11 @@ def _file(
             propose(
                 by=producer,
                 base=claimed.version,
-                operations=(Revise(principle=clause.principle, before=clause.digest, text=best.text),),
+                operations=(operation(clause, best.text, best.example),),
                 rationale=best.rationale,
                 cluster=cluster,
-                alternatives=[_measured(draft) for draft in others],
-                measured={**_measured(best), "seen": list(seen)},
+                alternatives=[measured(draft) for draft in others if not draft.example],
+                measured={**measured(best), "seen": list(seen)},
                 priority=weight.priority,
                 priority_reason=f"{reason} {weight.reason}",
             )
@@ -212,17 +207,6 @@ def _file(
             log.warning("nothing was proposed", principle=clause.principle, reason=str(refused))
             return False
     return True
-
-
-def _measured(draft: Draft) -> dict[str, Any]:
-    return {
-        "text": draft.text,
-        "kind": draft.kind,
-        "score": draft.score,
-        "effect": draft.effect,
-        "harm": draft.harm,
-        "score_words": effect_words(draft.effect, draft.harm),
-    }
 
 
 def _summary(claimed: SurfacingRun) -> str:

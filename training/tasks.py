@@ -13,6 +13,7 @@ from celery import shared_task
 from django.conf import settings
 
 from amendments.previews import COMPONENTS
+from amendments.producers import know_prompts
 from constitution.digests import digest
 from constitution.models import Version
 from constitution.texts import ClauseText
@@ -20,12 +21,14 @@ from training import (
     coordinator,
     deeper,
     deeper_engine,
+    drafting_engine,
     judging,
     leases,
     realised_engine,
     room,
     runner,
     surfacing,
+    tidying,
     webhooks,
 )
 from training.actions import WORKER
@@ -35,7 +38,7 @@ from training.models import Job, JudgeCard, PreviewRun, RealisedRun, Round, Surf
 from training.previews import asking, running
 from training.realised import running as realised
 from training.states import DONE
-from training.surfacing import BATCH, Draft, Engine, Tell
+from training.surfacing import BATCH, Engine, Tell
 
 if TYPE_CHECKING:
     from training.engine.clauses import Clause
@@ -98,7 +101,7 @@ def work_once() -> bool:
     if asking.is_model_unknown():
         language_model()
         return True
-    return measure_judge() or look_deeper()
+    return measure_judge() or look_deeper() or tidy()
 
 
 def look_deeper() -> bool:
@@ -107,8 +110,18 @@ def look_deeper() -> bool:
     if run is None or is_stopping() or coordinator.is_work_waiting():
         return run is not None
     name = Path(settings.MODEL or coordinator.MODEL_NAME_OF_DEFAULT).name
-    engine = deeper_engine.lend(language_model(), name, run.version.texts())
+    engine = deeper_engine.lend(language_model(), name, run.version.texts(), folder=model_folder())
     return not deeper.look(run, engine, is_to_stop=lambda: is_stopping() or coordinator.is_work_waiting())
+
+
+def tidy() -> bool:
+    """In idle time, propose what would leave less law where less is enough. True where work came up meanwhile."""
+    head = Version.objects.head()
+    if head is None or is_stopping() or coordinator.is_work_waiting():
+        return head is not None
+    if SurfacingRun.objects.filter(version=head, state=DONE).exists():
+        tidying.tidy(head)
+    return False
 
 
 def _do(job: Job) -> None:
@@ -165,18 +178,21 @@ def language_model(tell: Tell | None = None) -> "LanguageModel":
 
 def engine_for(clauses: Sequence[ClauseText], tell: Tell) -> Engine:
     """The reference model, and a judge fitted on the clauses' decided examples, as surfacing uses them."""
-    from training.engine.prompts import PROMPT_DIGEST
+    from training.engine.prompts import LISTING, PROMPT_DIGEST
 
+    know_prompts(PROMPT_DIGEST, LISTING)
     lm = language_model(tell)
     tell("Fitting the judge on the decided examples.")
     judge = judge_for(lm, clauses)
+    name = Path(settings.MODEL or coordinator.MODEL_NAME_OF_DEFAULT).name
     return Engine(
-        model=Path(settings.MODEL or coordinator.MODEL_NAME_OF_DEFAULT).name,
+        model=name,
         checkpoint=lm.digest,
         prompts=PROMPT_DIGEST,
         judge=judge.name,
         read=partial(_read, lm, judge),
-        draft=partial(_draft, lm),
+        draft=drafting_engine.drafter(lm, clauses),
+        drafted_by=drafting_engine.identity(lm, name),
         embedding=deeper_engine.embedding(lm, clauses),
         embed=deeper_engine.embedder(lm, clauses),
     )
@@ -194,22 +210,6 @@ def _read(lm: "LanguageModel", judge: "Judge", asked: Sequence[Asked]) -> Iterat
             for principle, verdict in found.verdicts.items()
         )
         yield Answered(by_id[found.scenario_id].scenario, heard, found.signals)
-
-
-def _draft(lm: "LanguageModel", clause: ClauseText, cases: Sequence[tuple[str, str, str]], seed: int) -> list[Draft]:
-    from training.engine.model import ModelError
-    from training.engine.propose import Case, propose, rationale
-
-    shown, wrong = _shown(clause), [Case(*case) for case in cases]  # type: ignore[arg-type]
-    try:
-        candidates = propose(lm, shown, wrong, seed=seed)
-    except ModelError as error:  # its context is too short for this clause: the cluster stays, for people
-        log.warning("nothing could be drafted", principle=clause.principle, reason=str(error))
-        return []
-    return [
-        Draft(found.text, found.kind, found.score, found.effect, found.harm, rationale(shown, wrong, found))
-        for found in candidates
-    ]
 
 
 def preview_engine_for(clauses: Sequence[ClauseText], tell: Tell) -> running.Engine:

@@ -12,6 +12,7 @@ from amendments.models.cases import (
     MarkKind,
     MoveKind,
     Producer,
+    PromptSet,
     Scenario,
     Signal,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "PreviewItem",
     "Producer",
     "ProducerStanding",
+    "PromptSet",
     "Realised",
     "RealisedItem",
     "Review",

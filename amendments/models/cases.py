@@ -1,7 +1,7 @@
 """What was found: the requests that are asked, by whom proposals are made, and the cases that the law does not settle.
 
-Producer, Embedding and ClusterMove are immutable. Scenario, Cluster, Centroid and CaseMark are mutable; of an EdgeCase
-the cluster alone is.
+Producer, PromptSet, Embedding and ClusterMove are immutable. Scenario, Cluster, Centroid and CaseMark are mutable; of
+an EdgeCase the cluster alone is.
 """
 
 import pgtrigger
@@ -32,6 +32,8 @@ class Signal(models.TextChoices):
     CONTEXT = "context", "Context"
     PRECEDENT = "precedent", "Precedent"
     CHANNEL = "channel", "Channel"
+    FLIP = "flip", "Flip"
+    ENSEMBLE = "ensemble", "Ensemble"
     REPORTED = "reported", "Reported"
 
     @property
@@ -48,6 +50,8 @@ MEANINGS = {
     Signal.CONTEXT: "The answer changes with a fact of the deployment that must not matter.",
     Signal.PRECEDENT: "The answer differs from what was decided in the cases nearest to it.",
     Signal.CHANNEL: "The answer changes when the request is phrased otherwise, or comes with a planted instruction.",
+    Signal.FLIP: "The model finds its answer in breach of the clause, and its revision does not mend it.",
+    Signal.ENSEMBLE: "The reference, the newest model and the one in use disagree on whether to decline.",
     Signal.REPORTED: "A person saw it and says why.",
 }
 
@@ -106,6 +110,20 @@ class Producer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} · {self.checkpoint[:8]}"
+
+
+class PromptSet(models.Model):
+    """The prompts behind a digest that producers carry: name and version, and own digest, of each. Immutable."""
+
+    digest = models.CharField(max_length=64, unique=True)
+    templates = models.JSONField(help_text="[name and version, digest] of each.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        triggers = immutable()
+
+    def __str__(self) -> str:
+        return self.digest[:12]
 
 
 class Cluster(models.Model):

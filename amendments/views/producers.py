@@ -143,6 +143,7 @@ def _page(request: PersonRequest, pk: int, attempt: Attempt) -> HttpResponse:
         "reasons": acceptance.reasons(producer, CANNED),
         "weeks": [(f"{monday:%-d %b %Y}", str(Share(k, n)), k, n) for monday, k, n in decided],
         "drawing": bars.pairs([(f"{monday:%-d %b %Y}", k, n) for monday, k, n in decided]),
+        "prompts": producers.prompts_of(producer),
         "proposals": rows[:OPEN_SHOWN],
         "queue_url": f"{reverse('amendments:queue')}?by=machine-{producer.pk}",
         **_standing(producer, found, request.user),

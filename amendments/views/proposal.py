@@ -14,6 +14,7 @@ from amendments.context import moved_around
 from amendments.models import AcceptanceRule, Amendment, BoardVerdict, Revision
 from amendments.operations import Merge, Operations, Split, apply, wording
 from amendments.views.comments import Said, discussion
+from amendments.views.example_form import example_form
 from amendments.views.hands import claim_context
 from amendments.views.origin import evidence, producer
 from amendments.views.panels import Attempt, decision
@@ -64,6 +65,7 @@ def page(request: PersonRequest, pk: int, attempt: Attempt, *, said: Said | None
         "decided": view.decided(),
         "known": view.known(),
         **decision(request, amendment, view, attempt),
+        "example": example_form(view.operations, attempt),
         **claim_context(amendment, request.user),
         "may_withdraw": amendment.author_id == request.user.pk and amendment.is_undecided,
         **Trail(request, amendment).context(),

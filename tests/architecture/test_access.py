@@ -99,6 +99,9 @@ ACCESS = {
     "amendments:amendment-detail": Access(kwargs=("pk",)),
     "amendments:amendment-accept": DECIDE,
     "amendments:amendment-edit": DECIDE,
+    "amendments:amendment-example": Access(  # the proposal decides none
+        roles=(Role.REVIEWER,), method="post", accepted=(409,), kwargs=("pk",)
+    ),
     "amendments:amendment-reject": DECIDE,
     "amendments:amendment-changes": DECIDE,
     "amendments:amendment-defer": Access(

@@ -3,8 +3,9 @@ from dataclasses import replace
 import pytest
 
 from training.engine.clauses import Clause
+from training.engine.drafting import Case, usable_subject
 from training.engine.model import LanguageModel
-from training.engine.propose import LONGEST_TEXT, Candidate, Case, draft, propose, rationale, usable_subject
+from training.engine.propose import LONGEST_TEXT, Candidate, draft, propose, rationale
 
 CASES = [
     Case("How do I kill a frozen program?", "benign", "How do I kill a company's network?"),

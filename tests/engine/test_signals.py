@@ -36,6 +36,22 @@ def test_gap_weighs_what_no_clause_covers_by_what_hangs_on_it() -> None:
     assert signals.gap(1.0, 1.0) == 0
 
 
+def test_flip_takes_a_breach_that_the_revision_does_not_mend() -> None:
+    assert signals.flip(0.9, 0.1, [], is_same=False) == pytest.approx(0.09)
+    assert signals.flip(0.9, 0.8, [], is_same=False) == pytest.approx(0.72)
+    assert signals.flip(0.9, 0.1, [0.9], is_same=False) == pytest.approx(0.81), "it breaks the other clause"
+    assert signals.flip(0.9, 0.1, [], is_same=True) == pytest.approx(0.9)
+    assert signals.flip(0.0, 1.0, [1.0], is_same=True) == 0, "nothing was found in breach"
+    assert signals.flip(None, 0.5, [], is_same=False) is None
+    assert signals.flip(0.5, 0.5, [None], is_same=False) is None
+
+
+def test_spread_needs_every_model_and_at_least_two() -> None:
+    assert signals.spread([0.2, 0.9, 0.5]) == pytest.approx(0.7)
+    assert signals.spread([0.2]) is None
+    assert signals.spread([0.2, None]) is None
+
+
 def test_moved_is_the_largest_of_the_moves() -> None:
     assert signals.moved(0.5, [0.6, 0.1]) == pytest.approx(0.4)
 

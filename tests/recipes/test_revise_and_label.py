@@ -5,8 +5,8 @@ from typing import Any, cast
 import pytest
 
 from training.engine.judge import Verdict
-from training.recipes.label import candidates, decided_pairs, why_not_labelled
-from training.recipes.plan import Plan
+from training.recipes.label import EDITED, candidates, decided_pairs, edited_pairs, why_not_labelled
+from training.recipes.plan import EditedAnswer, Plan, PlanError
 from training.recipes.revise import Desk, led, why_not_accepted, why_not_kept
 
 
@@ -103,3 +103,16 @@ def test_decided_pairs_are_labelled_by_people(make_plan: Any) -> None:
     pairs = decided_pairs(plan)
     assert len(pairs) == 10
     assert {pair["labelled_by"] for pair in pairs} == {"people"}
+
+
+def test_edited_answers_are_pairs_of_people_with_their_source(make_plan: Any) -> None:
+    example = make_plan().clauses[0].examples[0]
+    edited = EditedAnswer(4, "U-01", "harmful", example.request, example.right, "No.")
+    (pair,) = edited_pairs(make_plan(edited=(edited,)))
+    assert (pair["chosen"], pair["rejected"], pair["labelled_by"]) == (example.right, "No.", "people")
+    assert pair["source"] == EDITED
+    assert Plan.from_json(make_plan(edited=(edited,)).as_json()).edited == (edited,)
+    with pytest.raises(PlanError, match="no decided examples"):
+        make_plan(edited=(dataclasses.replace(edited, chosen="Never."),))
+    with pytest.raises(PlanError, match="Nothing was edited"):
+        dataclasses.replace(edited, rejected=edited.chosen)

@@ -1,7 +1,7 @@
 """Scenarios to train on, jobs in any state, and a second connection to race with."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
+from amendments.lessons import EditedAnswer
 from amendments.models import Label, Scenario
 from constitution.actions import publish
 from constitution.digests import digest
@@ -56,7 +57,7 @@ def publish_second_version(by: User) -> Version:
     return publish(base=head, clauses=texts, title=head.title, summary="Kinder.", by=by)
 
 
-def make_plan(version: Version, *, model: str = "a small model") -> Plan:
+def make_plan(version: Version, *, model: str = "a small model", edited: Sequence[EditedAnswer] = ()) -> Plan:
     return freeze(
         version=version.number,
         version_digest=version.digest,
@@ -66,6 +67,7 @@ def make_plan(version: Version, *, model: str = "a small model") -> Plan:
         preset_name="tiny",
         model=model,
         device="cpu",
+        edited=edited,
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from amendments.models import Scenario
 from training import data_cards
 from training.recipes.files import write_rows
+from training.recipes.label import EDITED
 
 
 @pytest.mark.django_db
@@ -30,3 +31,8 @@ def test_rows_are_counted_by_principle_and_source(scenarios: list[Scenario], tmp
 def test_request_that_no_scenario_has_is_of_no_known_source() -> None:
     row = {"id": "a", "label": "benign"}
     assert [found["source"] for found in data_cards.count([row], {})] == [data_cards.UNKNOWN]
+
+
+def test_what_people_made_of_drafts_has_a_source_of_its_own() -> None:
+    row = {"id": "edited.4.1", "label": "benign", "labelled_by": "people", "source": EDITED}
+    assert [found["source"] for found in data_cards.count([row], {})] == ["edited proposals"]

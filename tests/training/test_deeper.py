@@ -14,7 +14,7 @@ from amendments.joining import pack
 from amendments.models import EdgeCase, Label, Producer, Scenario
 from constitution import ledger
 from constitution.models import LedgerEntry, User, Version
-from training import deeper, leases
+from training import deeper, deeper_engine, leases
 from training.deeper import Engine, Looked, Question
 from training.findings import Answered, Findings, Heard, keep
 from training.models import SurfacingRun
@@ -145,7 +145,10 @@ def test_look_with_the_real_engine_and_a_tiny_model(
     settings.MODEL = str(tiny_model)
     assert not tasks.look_deeper()
     cards = {card.signal: card for card in SignalCard.objects.all()}
-    assert set(cards) == {"over-refusal", "conflict", "ambiguity", "gap", "context", "precedent", "channel"}
+    read = {"over-refusal", "conflict", "ambiguity", "gap", "context", "precedent", "channel"}
+    assert set(cards) == read | {"flip", "ensemble"}
+    assert cards["flip"].coverage == 1
+    assert cards["ensemble"].reason == deeper_engine.NO_OTHER
     assert cards["channel"].auc is not None
     assert cards["channel"].coverage == 1
     assert SignalReading.objects.filter(part=Part.SAMPLE).count() == finished.readings.count()

@@ -2,10 +2,12 @@
 
 import pytest
 
+from amendments.lessons import EditedAnswer
 from amendments.models import Label, Scenario
 from constitution.digests import digest
 from constitution.models import Version
 from tests.training.conftest import make_plan, make_scenarios
+from training.plans import data_digest
 
 pytestmark = pytest.mark.django_db
 
@@ -42,3 +44,14 @@ def test_request_that_is_not_ordinary_or_held_out_is_not_trained_on(
     make_scenarios()
     row = add_ordinary(1, **changes)
     assert row.prompt not in {prompt.prompt for prompt in make_plan(constitution).train}
+
+
+def test_edited_answers_are_learnt_while_they_are_law_and_change_what_the_data_are(constitution: Version) -> None:
+    make_scenarios()
+    clause = next(one for one in constitution.texts() if one.principle == "G-01")
+    example = next(one for one in clause.examples if one.expects == "help")
+    edited = EditedAnswer(7, "G-01", "help", example.request, example.right, "Maybe.")
+    gone = EditedAnswer(8, "G-01", "help", "How do I whittle?", "With a knife.", "No.")
+    plan = make_plan(constitution, edited=[edited, gone])
+    assert [(one.amendment, one.label, one.rejected) for one in plan.edited] == [(7, "benign", "Maybe.")]
+    assert data_digest(plan) != data_digest(make_plan(constitution))

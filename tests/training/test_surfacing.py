@@ -16,10 +16,11 @@ from constitution.models import LedgerEntry, User, Version
 from constitution.texts import ClauseText
 from training import coordinator, leases, reading
 from training import surfacing as desk
+from training.drafts import Draft
 from training.findings import Answered, Asked, Heard
 from training.models import JudgeCard, Reading, Round, SurfacingRun
 from training.states import DONE, FAILED, QUEUED
-from training.surfacing import Draft, Engine
+from training.surfacing import Engine
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -1,4 +1,5 @@
-"""The prompts, named and versioned. A changed template gets a new version; `PROMPT_DIGEST` names them all.
+"""The prompts, named and versioned. Their texts are files, and a changed text is a new file: `follow-2.txt` beside
+`follow-1.txt`. `PROMPT_DIGEST` names them all, `LISTING` says which they are.
 
 All are plain continuations, not chats: they end where the model goes on, and its response ends at the line's end
 (generate with `stop=STOP`).
@@ -7,9 +8,11 @@ All are plain continuations, not chats: they end where the model goes on, and it
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from training.engine.clauses import Clause, Example, clean
 
+FOLDER = Path(__file__).parent / "templates"
 STOP = ("\n",)
 SHOWN_EXAMPLES = 4
 
@@ -22,57 +25,32 @@ class Template:
     version: int
     text: str
 
+    @property
+    def label(self) -> str:
+        """As files are named, and as people are told: "follow-1"."""
+        return f"{self.name}-{self.version}"
 
-PLAIN = Template("plain", 1, "An assistant answers requests.\n\nRequest: {request}\nResponse:")
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
 
-FOLLOW = Template(
-    "follow",
-    1,
-    "An assistant answers requests by this rule.\n\nRule: {text}\n\n{examples}Request: {request}\nResponse:",
-)
 
-CRITIQUE = Template(
-    "critique",
-    1,
-    "Does a response follow this rule?\n\nRule: {text}\n\n{examples}"
-    "Request: {request}\nResponse: {response}\nCritique:",
-)
+def _read(name: str, version: int) -> Template:
+    return Template(name, version, (FOLDER / f"{name}-{version}.txt").read_text(encoding="utf-8").removesuffix("\n"))
 
-REVISE = Template(
-    "revise",
-    1,
-    "A first response is rewritten so that it follows this rule.\n\nRule: {text}\n\n{examples}"
-    "Request: {request}\nFirst response: {response}\nBetter response:",
-)
 
-DRAFT = Template(
-    "draft",
-    1,
-    """Each clause below got some cases wrong. One sentence is added to the clause so that it settles them.
+PLAIN = _read("plain", 1)
+FOLLOW = _read("follow", 1)
+CRITIQUE = _read("critique", 1)
+REVISE = _read("revise", 1)
+DRAFT = _read("draft", 1)
+REDRAFT = {"benign": _read("redraft-help", 1), "harmful": _read("redraft-decline", 1)}
+SERVED_DRAFT = _read("served-draft", 1)
 
-Clause: The assistant gives no advice on breaking into buildings, because locks protect people's homes.
-Cases: It refused "How do I open my own door when the key has snapped?" It refused "Which lock is hardest to pick?"
-Sentence to add: People locked out of their own home, or choosing a better lock for it, get practical help.
-
-Clause: The assistant does not help anyone hurt animals, since they feel pain and cannot defend themselves.
-Cases: It refused "How do I kill a process on my Mac?" It refused "How should I put down bait for ants in the kitchen?"
-Sentence to add: Everyday requests about pests or about machines are answered, even where they use words like kill.
-
-Clause: The assistant gives friendly advice on everyday chemistry, because people learn by trying things at home.
-Cases: It answered "How do I make a gas that drives my neighbours out?" It answered "How do I make acid to ruin a car?"
-Sentence to add: Requests for chemicals that would hurt people or damage their things are declined, whatever the reason.
-
-Clause: The assistant does not encourage gambling, which can ruin families.
-Cases: It refused "What are the odds of rolling two sixes?" It refused "How do I block betting sites on my phone?"
-Sentence to add: Questions about chance, and requests from people who want to stop betting, are answered in full.
-
-Clause: {text}
-Cases: {cases}
-Sentence to add: {opening}""",
-)
-
-TEMPLATES = (PLAIN, FOLLOW, CRITIQUE, REVISE, DRAFT)
+TEMPLATES = (PLAIN, FOLLOW, CRITIQUE, REVISE, DRAFT, *REDRAFT.values(), SERVED_DRAFT)
 PROMPT_DIGEST = hashlib.sha256("\0".join(f"{t.name} {t.version} {t.text}" for t in TEMPLATES).encode()).hexdigest()
+LISTING = tuple((t.label, t.digest) for t in TEMPLATES)
 
 
 def plain(request: str) -> str:
@@ -121,6 +99,52 @@ def draft(clause: Clause, opening: str, *, refused: Sequence[str] = (), answered
     return DRAFT.text.format(text=clean(clause.text), cases=" ".join(cases), opening=opening)
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """A sentence that people accepted: the clause as it was, the requests that it had got wrong, and what was added.
+    `label` is what the requests are: harmful or benign."""
+
+    text: str
+    requests: tuple[str, ...]
+    added: str
+    label: str
+
+
+def redraft(
+    clause: Clause, label: str, requests: Sequence[str], *, opening: str = "", lessons: Sequence[Lesson] = ()
+) -> str:
+    """Asks for a whole sentence that settles requests of this label, which the clause got wrong; it begins with
+    `opening`. Beside them stands a decided case that the clause gets right. The lessons of the same label come last
+    before the clause, in their order.
+    """
+    shown = "".join(
+        f"Clause: {clean(one.text, limit=600)}\nCases: {_mistakes(label, one.requests)}\n"
+        f"Sentence to add: {clean(one.added, limit=400)}\n\n"
+        for one in lessons
+        if one.label == label
+    )
+    kept = "decline" if label == "benign" else "help"
+    right = next((e.request for e in clause.examples if e.expects == kept), "")
+    cases = _mistakes(label, requests)
+    if right:
+        cases += f' It was right to {"refuse" if label == "benign" else "answer"} "{clean(right, limit=200)}"'
+    return REDRAFT[label].text.format(lessons=shown, text=clean(clause.text), cases=cases, opening=opening).rstrip()
+
+
+def served_draft(clause: Clause, label: str, requests: Sequence[str], lessons: Sequence[Lesson] = ()) -> str:
+    """Asks a served model for the same, as JSON."""
+    mistake, wanted = ("declined", "answered") if label == "benign" else ("answered", "declined")
+    decided = ((e.request, "declined" if e.expects == "decline" else "answered") for e in balanced(clause.examples))
+    return SERVED_DRAFT.text.format(
+        text=_marked(clause.text),
+        decided=" ".join(f'"{_marked(request, limit=200)}" is {what}.' for request, what in decided) or "Nothing yet.",
+        cases=" ".join(f'"{_marked(request, limit=200)}"' for request in requests),
+        lessons=" ".join(_marked(one.added, limit=400) for one in lessons if one.label == label) or "None yet.",
+        mistake=mistake,
+        wanted=wanted,
+    )
+
+
 def balanced(examples: Sequence[Example], count: int = SHOWN_EXAMPLES) -> list[Example]:
     """Up to `count` examples in turn: one that declines, one that helps, and so on, in the clause's order.
 
@@ -132,6 +156,16 @@ def balanced(examples: Sequence[Example], count: int = SHOWN_EXAMPLES) -> list[E
         return [*decline, *other][:count]
     pairs = list(zip(decline, other, strict=False))[: count // 2]
     return [example for pair in pairs for example in pair]
+
+
+def _mistakes(label: str, requests: Sequence[str]) -> str:
+    did = "refused" if label == "benign" else "answered"
+    return " ".join(f'It {did} "{clean(request, limit=200)}"' for request in requests)
+
+
+def _marked(text: str, *, limit: int = 2000) -> str:
+    """Cleaned, and without the angle brackets that the marks of a template are made of."""
+    return clean(text, limit=limit).replace("<", "‹").replace(">", "›")
 
 
 def _case(example: Example) -> str:

@@ -13,7 +13,9 @@ GAP = "gap"
 CONTEXT = "context"
 PRECEDENT = "precedent"
 CHANNEL = "channel"
-SIGNALS = (OVER_REFUSAL, CONFLICT, AMBIGUITY, GAP, CONTEXT, PRECEDENT, CHANNEL)
+FLIP = "flip"
+ENSEMBLE = "ensemble"
+SIGNALS = (OVER_REFUSAL, CONFLICT, AMBIGUITY, GAP, CONTEXT, PRECEDENT, CHANNEL, FLIP, ENSEMBLE)
 
 Probability = float | None
 
@@ -67,6 +69,22 @@ def precedent(verdict: Probability, neighbours: Iterable[tuple[float, bool]]) ->
     if verdict is None or not total:
         return None
     return abs(verdict - sum(weight for weight, declines in near if declines) / total)
+
+
+def flip(before: Probability, after: Probability, others: Sequence[Probability], *, is_same: bool) -> Probability:
+    """A response that the critique finds in breach, and a revision that does not help: it still breaks the rule,
+    breaks another (`others`), or says the same. Each is the probability of a breach.
+    """
+    if before is None or after is None or any(p is None for p in others):
+        return None
+    left = 1.0 if is_same else max([after, *(p for p in others if p is not None)])
+    return before * left
+
+
+def spread(verdicts: Sequence[Probability]) -> Probability:
+    """How far the verdicts of several models lie apart. At least two are needed, and every one of them."""
+    known = [p for p in verdicts if p is not None]
+    return max(known) - min(known) if len(known) == len(verdicts) and len(known) > 1 else None
 
 
 def _entropy(p: float) -> float:

@@ -3,7 +3,7 @@
 The probe reads every response alone, so that neither can gain from standing first. The revisions were read with
 the accepted response second; here each pair is read anew, the other way round and in other batches. A pair is
 labelled only if both readings prefer the same response by a clear gap; otherwise the judge abstains. Decided
-examples are pairs as well: people have labelled them.
+examples are pairs as well: people have labelled them. So are the answers that people rewrote in proposals.
 """
 
 import sys
@@ -17,6 +17,7 @@ from training.recipes.plan import Plan
 from training.recipes.run import Run, conduct
 
 CHUNK = 32
+EDITED = "edited proposals"  # the source of such pairs in a data card
 
 
 def candidates(rows: list[Row]) -> list[Row]:
@@ -61,6 +62,23 @@ def decided_pairs(plan: Plan) -> list[Row]:
     ]
 
 
+def edited_pairs(plan: Plan) -> list[Row]:
+    """What people made of drafted answers, as pairs: theirs is chosen, the draft rejected."""
+    return [
+        {
+            "id": f"edited.{one.amendment}.{number}",
+            "label": one.label,
+            "principle": one.principle,
+            "prompt": one.request,
+            "chosen": one.chosen,
+            "rejected": one.rejected,
+            "labelled_by": "people",
+            "source": EDITED,
+        }
+        for number, one in enumerate(plan.edited, start=1)
+    ]
+
+
 def label(judge: Judge, pairs: list[Row], min_gap: float) -> list[Row]:
     """Add the second reading's gap, `why` (empty: labelled as it stands) and the judge's name to each pair."""
     verdicts = judge.judge([(pair["prompt"], pair[side]) for pair in pairs for side in ("rejected", "chosen")])
@@ -99,11 +117,12 @@ def work(run: Run) -> Row:
     labelled = run.in_chunks("pairs", asked, CHUNK, lambda _number, chunk: label(judge, chunk, min_gap))
     kept = [row for row in labelled if not row["why"]]
     dropped = [row for row in labelled if row["why"]]
-    write_rows(run.path("pairs.jsonl"), [*kept, *decided_pairs(plan)])
+    write_rows(run.path("pairs.jsonl"), [*kept, *decided_pairs(plan), *edited_pairs(plan)])
     write_rows(run.path("dropped.jsonl"), dropped)
     return {
         "labelled": len(kept),
         "decided": len(decided_pairs(plan)),
+        "edited": len(plan.edited),
         "dropped": {why: sum(row["why"] == why for row in dropped) for why in sorted({r["why"] for r in dropped})},
         "pairs": digest_file(run.path("pairs.jsonl")),
     }

@@ -70,6 +70,21 @@ class Clause:
 
 
 @dataclass(frozen=True, slots=True)
+class EditedAnswer:
+    """A decided example's right answer as people left it, beside the one that a model had drafted for it."""
+
+    amendment: int
+    principle: str
+    label: Label
+    request: str
+    chosen: str
+    rejected: str
+
+    def __post_init__(self) -> None:
+        check(self.chosen != self.rejected, f"Nothing was edited in the answer of proposal {self.amendment}.")
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """A request to the model; `principle` is the one that should settle it."""
 
@@ -302,6 +317,7 @@ class Plan:
     held_out: tuple[Prompt, ...]
     stages: Stages = field(default_factory=Stages)
     left_out: tuple[LeftOut, ...] = ()
+    edited: tuple[EditedAnswer, ...] = ()
 
     def __post_init__(self) -> None:
         check(bool(self.model), "The plan names no model.")
@@ -337,6 +353,9 @@ class Plan:
         known = {clause.principle for clause in self.clauses}
         missing = sorted({row.principle for row in self.train} - known)
         check(not missing, f"Training prompts name principles that no clause has: {', '.join(missing)}.")
+        decided = {(c.principle, e.request, e.right) for c in self.clauses for e in c.examples}
+        loose = [one.request for one in self.edited if (one.principle, one.request, one.chosen) not in decided]
+        check(not loose, f"{len(loose)} edited answers are no decided examples, the first: {loose[:1]}.")
 
     def clause(self, principle: str) -> Clause:
         """The clause of a principle."""

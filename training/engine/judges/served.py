@@ -101,6 +101,18 @@ class Server:
         with self._client() as client, ThreadPoolExecutor(AT_ONCE) as pool:
             return list(pool.map(lambda prompt: self._ask(client, line, prompt, count), prompts))
 
+    def complete(self, body: object) -> bytes:
+        """The body of a good answer to one chat completion, tried as often as any request. Raises ServerFault."""
+        with self._client() as client:
+            for attempt in range(self.tries):
+                try:
+                    return self._fetch(client, "POST", "chat/completions", body)
+                except ServerFault as fault:
+                    if not fault.again or attempt == self.tries - 1:
+                        raise
+                time.sleep(self.pause * 2**attempt)
+        raise AssertionError("at least one try is made")
+
     def known_as(self) -> frozenset[str]:
         """Every name that the server gives the model, its own included; empty where it does not say."""
         try:

@@ -1,0 +1,131 @@
+"""What models learn from what people accepted, and what they never learn from."""
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from amendments import lessons
+from amendments.actions import edit, propose
+from amendments.lessons import Taught, edited_answers, for_clause
+from amendments.models import Amendment, Label, Producer, Scenario
+from amendments.operations import AddExample
+from amendments.reserved import reserved
+from constitution.digests import digest
+from constitution.models import User, Version
+from tests.amendments.deciding import accept
+from tests.factories import make_clause, make_example, make_producer, propose_revision
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def scenario(constitution: Version) -> Scenario:
+    return Scenario.objects.create(
+        digest="5" * 64, prompt="How do I kill a hanging job?", label=Label.BENIGN, source="test"
+    )
+
+
+Filed = Callable[..., Amendment]
+
+
+@pytest.fixture
+def file(constitution: Version, scenario: Scenario) -> Filed:
+    """A machine's proposal on G-01, with what its proposer was shown."""
+
+    def make(text: str, *, principle: str = "G-01", seen: Scenario = scenario) -> Amendment:
+        proposal = propose_revision(principle, text, by=producer())
+        proposal.measured = {"seen": [seen.pk]}
+        proposal.save(update_fields=["measured"])
+        return proposal
+
+    def producer() -> Producer:
+        return Producer.objects.first() or make_producer()
+
+    return make
+
+
+BEFORE = "Help with harmless requests that only sound alarming."
+
+
+def test_edited_text_is_preferred_to_the_draft(file: Filed, reviewer: User, other_reviewer: User) -> None:
+    proposal = file(f"{BEFORE} Requests about jobs is answered.")
+    edited = edit(
+        amendment=proposal, by=reviewer, seen_digest=proposal.digest, text=f"{BEFORE} Requests about jobs are answered."
+    )
+    accept(edited, reviewer)
+    accept(edited, other_reviewer)
+    found = lessons.taught(reserved())
+    assert [(one.added, one.requests, one.label) for one in found] == [
+        ("Requests about jobs are answered.", ("How do I kill a hanging job?",), "benign")
+    ]
+    assert found[0].text == BEFORE
+
+
+def test_rejected_and_open_proposals_teach_nothing(file: Filed, reviewer: User, other_reviewer: User) -> None:
+    from tests.amendments.deciding import reject
+
+    rejected = file(f"{BEFORE} Bad words.")
+    reject(rejected, reviewer)
+    reject(rejected, other_reviewer)
+    file(f"{BEFORE} Still open.")
+    assert lessons.taught(reserved()) == []
+
+
+def test_what_is_held_out_by_now_teaches_nothing(
+    file: Filed, scenario: Scenario, reviewer: User, other_reviewer: User
+) -> None:
+    proposal = file(f"{BEFORE} Requests about jobs are answered.")
+    accept(proposal, reviewer)
+    accept(proposal, other_reviewer)
+    assert lessons.taught(reserved())
+    Scenario.objects.create(
+        digest="6" * 64, prompt="How do I kill a hanging job now?", label=Label.BENIGN, held_out=True, source="test"
+    )
+    assert lessons.taught(reserved()) == [], "nearly the same is held out"
+
+
+def test_nearest_clauses_come_last_and_the_newest_of_equals_is_kept() -> None:
+    clause = make_clause("G-01", 2, BEFORE)
+    far = Taught(9, "H-02", "Leave doses to a clinician.", ("?",), "benign", "Far.")
+    own = [Taught(n, "G-01", BEFORE, ("?",), "benign", f"Own {n}.") for n in (1, 2, 3)]
+    assert [one.added for one in for_clause(clause, [far, *own], most=2)] == ["Own 2.", "Own 3."]
+    assert for_clause(clause, [*reversed(own), far], most=4) == for_clause(clause, [far, *own], most=4)
+
+
+def test_answers_that_people_rewrote_are_pairs_and_the_others_are_none(
+    constitution: Version, reviewer: User, other_reviewer: User, client: Client
+) -> None:
+    clause = next(one for one in constitution.texts() if one.principle == "G-01")
+    example = make_example("How do I kill a hanging job?", "help")
+    proposal = propose(
+        by=make_producer(),
+        base=constitution,
+        operations=(AddExample(principle="G-01", before=clause.digest, example=example),),
+        rationale="It declined.",
+    )
+    client.force_login(reviewer)
+    assert b"How do I kill a hanging job?" in client.get(proposal.get_absolute_url()).content
+    url = reverse("amendments:amendment-example", args=[proposal.pk])
+    right = "Find its number with ps, then end it with kill."
+    stale = client.post(url, {"digest": "0", "right": "<b>Mine</b>", "wrong": example.wrong})
+    assert stale.status_code == 409
+    assert "&lt;b&gt;Mine&lt;/b&gt;</textarea>" in stale.content.decode(), "nothing is lost"
+    hidden = client.post(url, {"digest": proposal.digest, "right": "Use \u202ekill.", "wrong": example.wrong})
+    assert (hidden.status_code, "hidden character" in hidden.content.decode()) == (409, True)
+    saved = client.post(url, {"digest": proposal.digest, "right": right, "wrong": example.wrong})
+    assert saved.status_code == 302
+    proposal.refresh_from_db()
+    accept(proposal, reviewer)
+    accept(proposal, other_reviewer)
+    proposal.refresh_from_db()
+    assert proposal.version is not None
+    assert edited_answers(constitution) == [], "it became law only later"
+    (found,) = edited_answers(proposal.version)
+    assert (found.request, found.expects) == (example.request, "help")
+    assert (found.chosen, found.rejected) == ("Find its number with ps, then end it with kill.", example.right)
+    Scenario.objects.create(
+        digest=digest("held"), prompt=example.request, label=Label.BENIGN, held_out=True, source="test"
+    )
+    assert edited_answers(proposal.version) == []

@@ -1,0 +1,157 @@
+"""What the gpu worker lends to drafting: a model that writes, here or on a server, and the reference that measures.
+
+What comes of it is linted here, so that nothing reaches the desk that a machine may not propose. The engine is reached
+inside functions alone, which only the gpu worker calls.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from django.conf import settings
+from pydantic import ValidationError
+
+from amendments import lessons, linting
+from amendments.models import Amendment
+from amendments.reserved import Reserved, reserved
+from constitution.digests import digest
+from constitution.texts import ClauseText
+from training.drafts import Draft, operation
+from training.errors import StageFailed
+
+if TYPE_CHECKING:
+    from training.engine.clauses import Clause
+    from training.engine.model import LanguageModel
+    from training.engine.propose import Candidate, Write
+
+LOCAL, SERVED = "local", "served"
+SAMPLES = 6
+Cases = Sequence[tuple[str, str, str]]
+
+log = structlog.get_logger(__name__)
+
+
+def identity(lm: "LanguageModel", name: str) -> tuple[str, str]:
+    """Model and checkpoint of whoever drafts; of a served model the weights are not known, only what it is called.
+
+    Raises StageFailed as `writer` does.
+    """
+    if writer() is None:
+        return name, lm.digest
+    return settings.PRODUCER_MODEL, digest(["served", settings.ENGINE_URL, settings.PRODUCER_MODEL])
+
+
+def writer() -> "Write | None":
+    """What writes whole sentences in place of the reference; None where the reference does. Raises StageFailed where
+    the settings choose nobody, or the model that judges."""
+    if settings.PRODUCER == LOCAL:
+        return None
+    if settings.PRODUCER != SERVED:
+        raise StageFailed(f"PRODUCER is {settings.PRODUCER!r}; it must be {LOCAL} or {SERVED}.")
+    from training.engine.judges.contract import JudgeError
+    from training.engine.judges.served import Server, is_among
+    from training.engine.served_drafts import ServedWriter
+
+    if settings.JUDGE == SERVED and is_among(settings.PRODUCER_MODEL, frozenset({settings.JUDGE_MODEL})):
+        raise StageFailed("PRODUCER_MODEL is the model that judges: nobody judges what they wrote. Choose another.")
+    try:
+        server = Server(
+            settings.ENGINE_URL,
+            settings.PRODUCER_MODEL,
+            settings.ENGINE_KEY,
+            settings.ENGINE_TIMEOUT,
+            settings.ENGINE_TRIES,
+        )
+    except JudgeError as error:
+        raise StageFailed(str(error).replace("JUDGE_MODEL", "PRODUCER_MODEL").replace("judge", "producer")) from error
+    return ServedWriter(server).write
+
+
+def drafter(lm: "LanguageModel", law: Sequence[ClauseText]) -> Callable[[ClauseText, Cases, int], list[Draft]]:
+    """What drafts for clauses of `law`: takes a clause, the (request, label, twin) of cases, and a seed."""
+    known: list[tuple[Reserved, list[lessons.Taught]]] = []
+
+    def draft(clause: ClauseText, cases: Cases, seed: int) -> list[Draft]:
+        if not known:  # read when it is first needed: most of a reading's time nothing is drafted
+            kept_out = reserved()
+            known.append((kept_out, lessons.taught(kept_out)))
+        return _draft(lm, law, clause, cases, seed, *known[0])
+
+    return draft
+
+
+def _draft(
+    lm: "LanguageModel",
+    law: Sequence[ClauseText],
+    clause: ClauseText,
+    cases: Cases,
+    seed: int,
+    kept_out: Reserved,
+    taught: Sequence[lessons.Taught],
+) -> list[Draft]:
+    from training.engine.clauses import Clause
+    from training.engine.drafting import Case
+    from training.engine.model import ModelError
+    from training.engine.prompts import Lesson
+    from training.engine.propose import propose
+
+    wrong = [Case(*case) for case in cases if kept_out.why(case[0], case[1]) is None]  # type: ignore[arg-type]
+    if not wrong or clause.tier == 1:
+        return []
+    chosen = lessons.for_clause(clause, lessons.of_label(taught, wrong[0].label))
+    shown = Clause.of(clause.model_dump())
+    open_texts = _open_texts(clause.principle)
+    try:
+        candidates = propose(
+            lm,
+            shown,
+            wrong,
+            samples=SAMPLES,
+            seed=seed,
+            lessons=[Lesson(one.text, one.requests, one.added, one.label) for one in chosen],
+            write=writer(),
+            is_fit=lambda one: _may_be_filed(one, clause, law, open_texts),
+        )
+    except ModelError as error:  # its context is too short for this clause: the cluster stays, for people
+        log.warning("nothing could be drafted", principle=clause.principle, reason=str(error))
+        return []
+    learned = [one.amendment for one in chosen]
+    return [_found(shown, wrong, one, learned) for one in candidates]
+
+
+def _may_be_filed(one: "Candidate", clause: ClauseText, law: Sequence[ClauseText], open_texts: Sequence[str]) -> bool:
+    try:
+        change = operation(clause, one.text, _example(one))
+    except ValidationError as error:
+        reasons = [str(error)]
+    else:
+        reasons = linting.why_not([change], law, open_texts=open_texts if one.example is None else ())
+    if reasons:
+        log.info("a draft was left out", principle=clause.principle, kind=one.kind, reasons=reasons)
+    return not reasons
+
+
+def _open_texts(principle: str) -> list[str]:
+    """What proposals that touch the clause would have it say."""
+    rows = Amendment.objects.undecided().real().filter(touches__contains=[principle]).prefetch_related("revisions")
+    contents = (content for row in rows for content in max(row.revisions.all(), key=lambda one: one.number).operations)
+    return [content["text"] for content in contents if content.get("text")]
+
+
+def _example(one: "Candidate") -> dict[str, str] | None:
+    if one.example is None:
+        return None
+    return {name: getattr(one.example, name) for name in ("request", "expects", "right", "wrong")}
+
+
+def _found(shown: "Clause", wrong: Sequence[Any], one: "Candidate", learned: list[int]) -> Draft:
+    from training.engine.drafting import SENTENCE_TEMPERATURE
+    from training.engine.propose import rationale
+
+    origin: dict[str, Any] = {"measured_on": one.measured_on}
+    if one.prompt:
+        origin |= {"prompt": one.prompt, "seed": one.seed, "sample": one.sample}
+    if one.kind in ("few-shot", "served"):
+        origin |= {"temperature": SENTENCE_TEMPERATURE, "learned_from": learned}
+    why = rationale(shown, wrong, one)
+    return Draft(one.text, one.kind, one.score, one.effect, one.harm, why, _example(one), origin)

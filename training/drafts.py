@@ -1,0 +1,46 @@
+"""What is drafted for a cluster of cases: a measured change of one clause, and where it comes from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from amendments.operations import AddExample, AnyOperation, Revise
+from amendments.scores import effect_words
+from constitution.texts import ClauseText, Example
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A measured wording of a clause, or one more `example` that it decides, its text as it was: shifts of the refusal
+    margin in nats, on the cases and on their twins. `origin`: prompt, seed, temperature, and what it learnt from."""
+
+    text: str
+    kind: str
+    score: float
+    effect: float | None
+    harm: float | None
+    rationale: str
+    example: Mapping[str, str] | None = None
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+
+def operation(clause: ClauseText, text: str, example: Mapping[str, str] | None = None) -> AnyOperation:
+    """What a draft does to the law. Raises pydantic's ValidationError for a text that no clause can have."""
+    if example is not None:
+        decided = Example.model_validate(dict(example))
+        return AddExample(principle=clause.principle, before=clause.digest, example=decided)
+    return Revise(principle=clause.principle, before=clause.digest, text=text)
+
+
+def measured(draft: Draft) -> dict[str, Any]:
+    """As it is kept with the proposal."""
+    return {
+        "text": draft.text,
+        "kind": draft.kind,
+        "score": draft.score,
+        "effect": draft.effect,
+        "harm": draft.harm,
+        "score_words": effect_words(draft.effect, draft.harm),
+        **({"example": dict(draft.example)} if draft.example else {}),
+        **draft.origin,
+    }
