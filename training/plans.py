@@ -17,7 +17,7 @@ from constitution.models import Tier
 from constitution.texts import ClauseText
 from training.errors import TooLittleData
 from training.recipes import plan as planned
-from training.recipes.plan import Clause, Example, LeftOut, Plan, Prompt, normalise, preset
+from training.recipes.plan import Clause, Example, LeftOut, Plan, Prompt, normalise, preset, preset_sizes
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -33,7 +33,6 @@ class Sizes:
 
 
 LOOKS_ORDER = 0
-SIZES = {"tiny": Sizes(6, 2, 2, 4), "quick": Sizes(40, 20, 12, 40), "cpu": Sizes(200, 250, 12, 100)}
 
 
 class KeptOut:
@@ -86,7 +85,7 @@ def freeze(
     those of evaluation sets; `left_out` counts them. Raises TooLittleData where a group would lack harmful or benign
     prompts, and PlanError for an unknown preset.
     """
-    stages, sizes = preset(preset_name), SIZES[preset_name]
+    stages, sizes = preset(preset_name), Sizes(**preset_sizes(preset_name))
     chance = random.Random(seed)  # noqa: S311  for a reproducible order
     known = {text.principle for text in texts}
     styles = {text.principle for text in texts if text.tier == Tier.STYLE.value}

@@ -5,8 +5,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
-from training.recipes.plan import PRESETS, DPOConfig, LooksConfig, Plan, PlanError, Prompt, SFTConfig, preset
+from training.recipes.plan import (
+    PRESET_FILES,
+    PRESETS,
+    DPOConfig,
+    LooksConfig,
+    Plan,
+    PlanError,
+    Prompt,
+    SFTConfig,
+    Stages,
+    preset,
+    preset_sizes,
+)
 
 MakePlan = Callable[..., Plan]
 
@@ -22,6 +35,32 @@ def test_plan_written_and_read_is_the_same(make_plan: MakePlan, tmp_path: Path) 
 def test_preset_survives_json(make_plan: MakePlan, name: str) -> None:
     plan = make_plan(stages=preset(name))
     assert Plan.from_json(plan.as_json()) == plan
+
+
+def test_preset_files_are_all_known_and_say_everything() -> None:
+    """No value is set where nobody reads it: a file names each setting, and how to start a worker with it."""
+    assert {file.stem for file in PRESET_FILES.iterdir()} == set(PRESETS)
+    for name in PRESETS:
+        text = (PRESET_FILES / f"{name}.yaml").read_text()
+        content = yaml.safe_load(text)
+        written, read = content["stages"], dataclasses.asdict(preset(name))
+        assert written.keys() == read.keys()
+        assert {stage: set(values) for stage, values in written.items() if stage != "processes"} == {
+            stage: set(values) for stage, values in read.items() if stage != "processes"
+        }
+        assert set(preset_sizes(name)) == {"train", "ordinary", "looks", "held_out"}
+        assert name == "cpu" or f"ROUND_PRESET={name} " in text
+
+
+def test_presets_are_what_they_were_measured_as() -> None:
+    """The default round is the classes' own; what differs on a GPU is where nothing is learnt, and how many train."""
+    assert preset("cpu") == Stages()
+    assert preset_sizes("cpu") == preset_sizes("one_gpu") == preset_sizes("several_gpus")
+    one, several = preset("one_gpu"), preset("several_gpus")
+    assert (one.sft, one.dpo, one.label, one.looks) == (Stages().sft, Stages().dpo, Stages().label, Stages().looks)
+    assert dataclasses.replace(several, processes=1) == one
+    assert (preset("quick").sft.epochs, preset("quick").revise.attempts, preset("quick").looks.steps) == (1, 1, (5, 10))
+    assert (preset("tiny").sft.lora.rank, preset("tiny").dpo.batch_size) == (2, 2)
 
 
 def test_preset_unknown_is_refused() -> None:

@@ -15,7 +15,7 @@ from peft import PeftModel
 from trl import DPOConfig, DPOTrainer
 
 from training.engine.model import LanguageModel, load
-from training.recipes import finetune
+from training.recipes import finetune, several
 from training.recipes.files import Row, read_json, read_rows
 from training.recipes.looks import ConstitutionalCheckpoint
 from training.recipes.plan import Plan
@@ -74,4 +74,4 @@ def work(run: Run) -> Row:
 
 
 if __name__ == "__main__":
-    sys.exit(conduct("dpo", work))
+    sys.exit(conduct("dpo", several.across("dpo", work)))

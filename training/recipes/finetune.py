@@ -18,6 +18,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 from training.engine.clauses import without_special_tokens
 from training.engine.generate import chat
 from training.engine.model import LanguageModel
+from training.recipes import several
 from training.recipes.files import Row, digest_folder, write_json
 from training.recipes.looks import ConstitutionalCheckpoint
 from training.recipes.plan import DPOConfig, SFTConfig
@@ -78,7 +79,7 @@ def trainer_settings(run: Run, lm: LanguageModel, config: SFTConfig | DPOConfig)
     on_gpu = lm.device.type == "cuda"
     return {
         "output_dir": str(run.path("checkpoints")),
-        "per_device_train_batch_size": config.batch_size,
+        "per_device_train_batch_size": config.batch_size // several.processes(),
         "num_train_epochs": 1,  # the rows are laid out for all epochs
         "train_sampling_strategy": "sequential",
         "learning_rate": config.learning_rate,
@@ -113,7 +114,7 @@ class Conductor(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_kw: Any) -> None:
         self.run.progress(state.global_step, state.max_steps)
-        if self.run.stopping:
+        if several.is_to_stop(self.run, is_ending=control.should_training_stop):
             control.should_save = control.should_training_stop = True
 
     def on_log(
@@ -129,6 +130,9 @@ class Conductor(TrainerCallback):  # type: ignore[misc]
                 self.run.point(series.rpartition("/")[2], state.global_step, float(logs[series]))
 
     def on_save(self, args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_kw: Any) -> None:
+        several.wait_for_all()  # each has saved its random state
+        if not several.is_first():
+            return
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         write_json(folder / COMPLETE, {"step": state.global_step})
 
@@ -150,14 +154,20 @@ def train(run: Run, trainer: Trainer, looks: ConstitutionalCheckpoint) -> Row:
     Raises `Paused` when the constitutional checkpoint trips and `Stopped` after SIGTERM, both with all state saved.
     """
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(looks)
+    if several.is_first():
+        trainer.add_callback(looks)
     trainer.add_callback(Conductor(run))
+    if several.is_first():
+        last_complete(run.path("checkpoints"))
+    several.wait_for_all()
     checkpoint = last_complete(run.path("checkpoints"))
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if looks.has_paused:
         raise Paused
     if trainer.state.global_step < trainer.state.max_steps:
         raise Stopped
+    if not several.is_first():
+        return {}
     adapter = save_adapter(run, trainer.model)
     return {"steps": trainer.state.global_step, "adapter": digest_folder(adapter, "*.safetensors")}
 

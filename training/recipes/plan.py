@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import yaml
+
 from training.recipes.files import read_json, write_json
 
 STAGES = ("generate", "revise", "label", "sft", "dpo", "evaluate")
-PRESETS = ("tiny", "quick", "cpu")
+PRESETS = ("tiny", "quick", "cpu", "one_gpu", "several_gpus")
+PRESET_FILES = Path(__file__).with_name("presets")
 
 Label = Literal["harmful", "benign"]
 Expectation = Literal["decline", "help", "style"]
@@ -250,7 +253,7 @@ class LooksConfig:
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """One configuration a stage, and that of the constitutional checkpoint."""
+    """One configuration a stage, that of the constitutional checkpoint, and how many processes train."""
 
     generate: GenerateConfig = GenerateConfig()
     revise: ReviseConfig = ReviseConfig()
@@ -259,8 +262,13 @@ class Stages:
     dpo: DPOConfig = DPOConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     looks: LooksConfig = LooksConfig()
+    # That train together, one for each GPU.
+    processes: int = 1
 
     def __post_init__(self) -> None:
+        check(self.processes > 0, "At least one process trains.")
+        uneven = [config.batch_size for config in (self.sft, self.dpo) if config.batch_size % self.processes]
+        check(not uneven, f"A batch of {uneven[:1]} rows cannot be divided among {self.processes} processes.")
         # A generated answer that is learnt to its end would teach the token limit as an ending.
         check(
             self.sft.opening_tokens < self.generate.max_new_tokens,
@@ -269,36 +277,20 @@ class Stages:
 
 
 def preset(name: str) -> Stages:
-    """The settings named `tiny` (a random model, seconds), `quick` (minutes) or `cpu` (the default round)."""
-    if name == "cpu":
-        return Stages()
-    if name == "quick":
-        return Stages(
-            revise=ReviseConfig(attempts=1),
-            sft=SFTConfig(epochs=1, examples=False),
-            dpo=DPOConfig(epochs=1, examples=False),
-            evaluate=EvaluateConfig(max_new_tokens=16),
-            looks=LooksConfig(steps=(5, 10)),
-        )
-    if name == "tiny":
-        return Stages(
-            generate=GenerateConfig(max_new_tokens=6, batch_size=8),
-            revise=ReviseConfig(max_new_tokens=6, batch_size=8, attempts=1),
-            label=LabelConfig(min_gap=0.0),
-            sft=SFTConfig(
-                lora=LoraConfig(rank=2, alpha=4),
-                opening_tokens=4,
-                learning_rate=2e-4,
-                batch_size=4,
-                epochs=1,
-                warmup_steps=1,
-                save_every=2,
-            ),
-            dpo=DPOConfig(batch_size=2, epochs=1, examples=False, warmup_steps=1, save_every=2),
-            evaluate=EvaluateConfig(max_new_tokens=6, batch_size=8),
-            looks=LooksConfig(steps=(2, 4)),
-        )
-    raise PlanError(f"There is no preset {name!r}; the presets are {', '.join(PRESETS)}.")
+    """The settings in the file of that name; what it does not set is as in the classes above."""
+    return typing.cast("Stages", _build(Stages, _preset_file(name)["stages"], name))
+
+
+def preset_sizes(name: str) -> dict[str, int]:
+    """How many requests a round of this preset takes at most, by what for."""
+    return dict(_preset_file(name)["sizes"])
+
+
+def _preset_file(name: str) -> dict[str, Any]:
+    check(name in PRESETS, f"There is no preset {name!r}; the presets are {', '.join(PRESETS)}.")
+    content = yaml.safe_load((PRESET_FILES / f"{name}.yaml").read_text(encoding="utf-8"))
+    check(isinstance(content, dict) and set(content) == {"sizes", "stages"}, f"{name}.yaml needs sizes and stages.")
+    return dict(content)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
 from training.engine.model import LanguageModel, load
-from training.recipes import finetune
+from training.recipes import finetune, several
 from training.recipes.answers import first_sentence
 from training.recipes.files import Row, read_rows
 from training.recipes.looks import ConstitutionalCheckpoint
@@ -93,4 +93,4 @@ def work(run: Run) -> Row:
 
 
 if __name__ == "__main__":
-    sys.exit(conduct("sft", work))
+    sys.exit(conduct("sft", several.across("sft", work)))
