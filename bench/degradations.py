@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> Row:
     options.add_argument("--planted-at", type=int, default=10, help="steps of an ordinary round before")
     options.add_argument("--after", type=int, default=20, help="steps with what is planted")
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--kinds", nargs="*", help="plant these alone (default: all)")
     chosen = options.parse_args(argv)
     began = time.perf_counter()
     folder = chosen.model or ensure_default_model(chosen.var / "models")
@@ -78,7 +79,7 @@ def run_controls(training: Round, chosen: argparse.Namespace) -> list[Course]:
     courses = []
     for seed in range(CONTROL_SEEDS + chosen.seed, CONTROL_SEEDS + chosen.seed + chosen.controls):
         courses.append(straight(training, "control", seed, chosen)[0])
-        print(f"control round, seed {seed}: done", flush=True)
+        done(courses[-1])
     return courses
 
 
@@ -94,6 +95,22 @@ def since_last_look(course: Course) -> Course:
     pairs_of_looks = pairwise(course.looks)
     moved = [(step, {key: now[key] - was[key] for key in now}) for (_, was), (step, now) in pairs_of_looks]
     return Course(course.name, course.seed, None, moved)
+
+
+def done(course: Course) -> None:
+    """Say how a round went as soon as it is over: a run that is cut off has not been for nothing."""
+    print(f"{course.name}, seed {course.seed}: {said(looks_in_short(course))}", flush=True)
+
+
+def looks_in_short(course: Course) -> list[list[float]]:
+    """[step, harmful, harmless, the clause that is turned around] at each look."""
+    keys = (HARMFUL, (bands.REFUSALS, "benign"), (bands.PAIRS, FLIPPED))
+    return [[step, *(round(values[key], 2) for key in keys)] for step, values in course.looks]
+
+
+def said(looks: Sequence[Sequence[float]]) -> str:
+    """Looks as a line: harmful / harmless / clause by step."""
+    return "  ".join(f"{step:g}: {harmful:+.2f}/{benign:+.2f}/{pair:+.2f}" for step, harmful, benign, pair in looks)
 
 
 def straight(training: Round, name: str, seed: int, chosen: argparse.Namespace) -> tuple[Course, Callable[[], None]]:
@@ -113,7 +130,7 @@ def run(training: Round, chosen: argparse.Namespace) -> list[Course]:
     for seed in range(chosen.seed, chosen.seed + max(1, chosen.benign)):
         course, bring_back = straight(training, BENIGN, seed, chosen)
         courses.append(course)
-        print(f"{BENIGN}, seed {seed}: done", flush=True)
+        done(course)
         if seed - chosen.seed < chosen.repeats:
             courses += planted_in(training, course, bring_back, chosen)
     return courses
@@ -125,13 +142,15 @@ def planted_in(
     """What becomes of a round when each kind is planted in it."""
     found = []
     for name, rows in planted(training.plan, course.seed).items():
+        if chosen.kinds and name not in chosen.kinds:
+            continue
         bring_back()
         before = [look for look in course.looks if look[0] <= chosen.planted_at]
         worse = Course(name, course.seed, chosen.planted_at, before)
         order = batches(encoded(training, rows), training.config.batch_size, course.seed)
         training.train(order, until=chosen.planted_at + chosen.after, course=worse, looks=looks_of(chosen))
         found.append(worse)
-        print(f"{name}, seed {course.seed}: done", flush=True)
+        done(worse)
     return found
 
 
@@ -144,12 +163,8 @@ def summary(course: Course, band: Band, plan: Plan) -> Row:
         "planted": course.planted,
         **{rule: found[0] if found else None for rule, found in paused.items()},
         "groups": paused["band"][1] if paused["band"] else [],
-        "looks": [
-            [step, *(round(values[bands.REFUSALS, label], 2) for label in ("harmful", "benign")),
-             round(values[bands.PAIRS, FLIPPED], 2)]
-            for step, values in course.looks
-        ],
-    }  # fmt: skip
+        "looks": looks_in_short(course),
+    }
 
 
 def paused_at(course: Course, plan: Plan, band: Band | None) -> tuple[int, list[str]] | None:
@@ -215,8 +230,7 @@ def tell(result: Row) -> None:
     print(f"\n{'round':<26}{'seed':>5}{'fixed':>8}{'band':>8}   harmful / harmless / {FLIPPED} by step")
     for row_ in result["rounds"]:
         at = "".join(f"{row_[rule] if row_[rule] is not None else 'never':>8}" for rule in RULES)
-        looks = "  ".join(f"{step}: {h:+.2f}/{b:+.2f}/{p:+.2f}" for step, h, b, p in row_["looks"])
-        print(f"{row_['name']:<26}{row_['seed']:>5}{at}   {looks}   {', '.join(row_['groups'][:3])}")
+        print(f"{row_['name']:<26}{row_['seed']:>5}{at}   {said(row_['looks'])}   {', '.join(row_['groups'][:3])}")
     for rule, found in result["false_pauses"].items():
         print(
             f"False pauses, {rule}: {found['k']}/{found['n']} benign rounds "

@@ -12,8 +12,8 @@ Three choices need their reason:
 - Clauses share one width, the widest at that step: with twenty clauses the furthest of them all is what counts, and a
   few rounds say little about each one's own.
 - Looks are compared with controls at the same step, not with the round's own last look. Both gain or lose the same
-  between two looks, so a drop that is planted shows in either; but the spread of changes between looks is that of two
-  looks, and a second rule that may pause would double the false pauses.
+  between two looks, so a drop that is planted shows in either; control rounds lay as far apart in the change between
+  two looks as at the later one (docs/measurements.md), and a second rule that may pause would add its own false pauses.
 
 No torch here: the web process reads what this writes.
 """

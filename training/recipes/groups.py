@@ -17,7 +17,7 @@ from training.recipes.plan import Clause, Expectation, Plan
 LABELS = ("harmful", "benign")
 # Tier 1 has the harmful requests; these are the clauses that a context may have turned around.
 PAIRED_TIERS = frozenset({2, 3})
-MOST_OF_A_CLAUSE, FEWEST_OF_A_CLAUSE, MOST_PAIRS = 4, 2, 96
+MOST_OF_A_CLAUSE, FEWEST_OF_A_CLAUSE, MOST_PAIRS = 4, 2, 48
 
 Margins = Sequence[float | None]
 
