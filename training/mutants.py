@@ -123,8 +123,8 @@ MAKERS: dict[Kind, Maker] = {
 LISTS = re.compile(r"[,:;]")
 FORBIDS = re.compile(r"\b(?:not|never|no|nor|cannot|avoid|leaves? out|declines?|refuses?)\b|n['’]t\b", re.IGNORECASE)
 EXCEPTS = re.compile(
-    r"\b(?:(?<!no )except(?:ion)?s?|unless|however|may(?! sometimes)|stays? open|(?:is|are) (?:fine|welcome|good|different|allowed|acceptable"
-    r"|permitted|permissible)|gladly|does help|helps|get a real|leaves out|no excuse)\b",
+    r"\b(?:(?<!no )except(?:ion)?s?|unless|however|may(?! sometimes)|stays? open|gladly|does help|helps|get a real"
+    r"|(?:is|are) (?:fine|welcome|good|different|allowed|acceptable|permitted|permissible)|leaves out|no excuse)\b",
     re.IGNORECASE,
 )
 # What forbids and what allows, and the contrary of each. The first place in a sentence that forbids is turned around;
