@@ -136,7 +136,7 @@ def _compare(
 
 
 def amended(clause: Clause, draft: Candidate) -> Clause:
-    examples = (*clause.examples, draft.example) if draft.example else clause.examples
+    examples = (draft.example, *clause.examples) if draft.example else clause.examples
     return replace(clause, text=draft.text, examples=examples)
 
 

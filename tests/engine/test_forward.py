@@ -69,5 +69,7 @@ def test_faster_products_follow_a_changed_weight_and_leave_training_alone(lm: La
             usual = holder(rows)
             with products.faster_products(holder):
                 torch.testing.assert_close(holder(rows), usual, atol=1e-4, rtol=1e-4)
+    with torch.autocast("cpu", dtype=torch.bfloat16), products.faster_products(holder):
+        assert "forward" not in layer.__dict__
     with products.faster_products(holder.train()):
         assert "forward" not in layer.__dict__

@@ -38,9 +38,11 @@ def is_possible() -> bool:
 def faster_products(model: nn.Module) -> Iterator[None]:
     """Within it the model's linear layers multiply with oneDNN. For inference alone: nothing is derived through it.
 
-    Changes nothing for a model in training, on a GPU, in another precision, or too large for a second copy.
+    Changes nothing for a model in training, on a GPU, in another precision (autocast's too), or too large for a second
+    copy.
     """
-    layers = [] if model.training or not is_possible() else _layers(model)
+    is_left_alone = model.training or torch.is_autocast_enabled("cpu") or not is_possible()
+    layers = [] if is_left_alone else _layers(model)
     for layer in layers:
         layer.__dict__["forward"] = _Product(layer, _of(layer))
     try:

@@ -167,7 +167,7 @@ def _measured(
     """The candidate with its effect on the cases, but for the one that it decides itself; nothing without any."""
     if candidate.example is not None:
         cases = [case for case in cases if clean(case.request) != candidate.example.request]
-        amended = replace(clause, examples=(*clause.examples, candidate.example))
+        amended = replace(clause, examples=(candidate.example, *clause.examples))  # as the operation does
     else:
         amended = replace(clause, text=candidate.text)
     return [_with_effect(candidate, cases, before, _margins(lm, amended, cases))] if cases else []
