@@ -379,7 +379,7 @@ def test_list_and_page_ask_as_many_queries_for_many(
             _file(file_proposal, 2, by=made)
             _decide(file_proposal(text=f"Help with {number}."), states.REJECTED, reviewer, f"No {number}.")
 
-    counts = {reverse("amendments:producers"): 4, _url("detail", producer): 12}
+    counts = {reverse("amendments:producers"): 4, _url("detail", producer): 13}
     fill(2)
     for url, count in counts.items():
         queries(url, count)
