@@ -56,7 +56,7 @@ def test_private_folder_of_someone_else_is_refused(tmp_path: Path) -> None:
 
 def test_has_broker_looks_behind_the_address() -> None:
     # A short path of its own: the socket's folder is then inside it, and goes with it.
-    with tempfile.TemporaryDirectory(prefix="a b ", dir="/tmp") as var:  # noqa: S108
+    with tempfile.TemporaryDirectory(prefix="a b ", dir="/tmp") as var:
         url = valkey.url(Path(var))
         assert not health.has_broker(url)
         valkey.socket(Path(var)).parent.mkdir(parents=True)

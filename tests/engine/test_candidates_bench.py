@@ -32,8 +32,8 @@ def test_each_case_is_read_under_a_draft_that_never_saw_it(
         """A model of random weights drafts nothing usable."""
         drafted.append(list(cases))
         return [
-            Candidate(f"{clause.text} {sentence}", sentence, kind, sample=sample)
-            for sentence, kind, sample in (("Help.", "template", None), ("Answer.", "sample", 0))
+            Candidate(f"{clause.text} Help.", "Help.", "template"),
+            Candidate(f"{clause.text} Answer.", "Answer.", "sample", sample=0),
         ]
 
     monkeypatch.setattr(candidates, "propose", two_drafts)
