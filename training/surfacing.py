@@ -26,7 +26,7 @@ from training.drafts import Draft, measured, operation
 from training.findings import Answered, Asked, Findings, keep
 from training.models import Reading, SurfacingRun
 
-BATCH = 8
+BATCH = 16
 # Not every draft does more good than harm, so more clusters are drafted for than proposals are filed.
 MOST_PROPOSALS, MOST_DRAFTED = 4, 10
 LONGEST_MESSAGE = 200
