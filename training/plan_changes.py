@@ -10,6 +10,7 @@ Plan = Mapping[str, Any]
 NOTHING = "not set"
 TOP = {"version": "Version of the constitution", "model": "Base model", "seed": "Seed", "device": "Device"}
 GROUPS = {"train": "Training requests", "looks": "Requests of the looks", "held_out": "Held-out requests"}
+TRAINING = "training"
 STAGES = {
     "generate": "Answers without the constitution",
     "revise": "Answers under the constitution",
@@ -18,6 +19,7 @@ STAGES = {
     "dpo": "DPO",
     "evaluate": "Evaluation",
     "looks": "Constitutional checkpoint",
+    TRAINING: "SFT and DPO",
 }
 SETTINGS = {
     "attempts": "attempts at a revision",
@@ -35,6 +37,7 @@ SETTINGS = {
     "max_unscored": "most that may go unscored",
     "min_gap": "smallest gap between two answers of a pair",
     "opening_tokens": "tokens of an answer that it learns",
+    "processes": "processes that train",
     "save_every": "steps between two saves",
     "sft_weight": "weight of the likelihood term",
     "steps": "steps at which it looks",
@@ -116,6 +119,9 @@ def _settings(old: Plan, new: Plan) -> Iterator[Difference]:
 
 def _flat(stages: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], Any]]:
     for stage, settings in stages.items():
+        if not isinstance(settings, Mapping):  # of all stages together
+            yield (TRAINING, stage), settings
+            continue
         for name, value in settings.items():
             if isinstance(value, Mapping):
                 yield from (((stage, f"{name} {inner}"), found) for inner, found in value.items())

@@ -169,7 +169,7 @@ def test_life_has_every_wording_with_what_was_behind_it(
 
     newest, first = page.context["wordings"]
     assert (newest["since"], newest["until"], newest["source"].amendment) == (2, 2, amendment.pk)
-    assert newest["source"].votes[0].reviewer == "ada"
+    assert newest["source"].votes[0].voter == "ada"
     assert newest["source"].first_round.pk == finished.pk
     assert (first["since"], first["until"]) == (1, 1)
     assert [segment.kind for segment in first["redline"]] == ["equal"]
