@@ -219,14 +219,14 @@ def test_plans_that_differ_say_so_in_words() -> None:
         "model": "/models/small",
         "clauses": [clause, {**clause, "principle": "G-01"}],
         "train": [{"prompt": "a", "label": "harmful"}],
-        "stages": {"sft": {"lora": {"rank": 8}, "examples": True}},
+        "stages": {"sft": {"lora": {"rank": 8}, "examples": True}, "processes": 1},
     }
     new = {
         "version": 2,
         "model": "/models/small",
         "clauses": [{**clause, "tier": 2, "text": "Be kinder.", "examples": [1, 2]}],
         "train": [{"prompt": "a", "label": "harmful"}, {"prompt": "b", "label": "benign"}],
-        "stages": {"sft": {"lora": {"rank": 16}, "examples": False}, "new": {"odd_name": [1, 2]}},
+        "stages": {"sft": {"lora": {"rank": 16}, "examples": False}, "new": {"odd_name": [1, 2]}, "processes": 4},
     }
     assert differences(old, old) == []
     assert differences(old, new) == [
@@ -243,6 +243,7 @@ def test_plans_that_differ_say_so_in_words() -> None:
         ),
         Difference("SFT", "learns from decided examples", "yes", "no"),
         Difference("SFT", "rank of the adapter", "8", "16"),
+        Difference("SFT and DPO", "processes that train", "1", "4"),
         Difference("new", "odd name", "not set", "1, 2"),
     ]
 
