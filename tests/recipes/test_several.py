@@ -57,7 +57,8 @@ def plans(make_plan: MakePlan) -> dict[int, Plan]:
     """The same training in one process and in two."""
     plan = make_plan()
     dpo = DPOConfig(batch_size=2, save_every=2, warmup_steps=1)
-    stages = {n: dataclasses.replace(plan.stages, sft=LONG_SFT, dpo=dpo, processes=n) for n in (1, 2)}
+    sft = dataclasses.replace(LONG_SFT, epochs=12)  # long enough to be killed in the middle on a fast machine
+    stages = {n: dataclasses.replace(plan.stages, sft=sft, dpo=dpo, processes=n) for n in (1, 2)}
     return {n: dataclasses.replace(plan, stages=stages[n]) for n in stages}
 
 
@@ -82,8 +83,9 @@ def test_two_processes_train_what_one_does_and_survive_a_kill(plans: dict[int, P
     wait_for_step(broken, process, "sft", 2)
     process.terminate()
     assert process.wait(120) == EXIT_STOPPED
+    stopped_at = max(event["step"] for event in events(broken, "progress", "sft"))
     process = spawn(broken, "sft")
-    wait_for_step(broken, process, "sft", 4)
+    wait_for_step(broken, process, "sft", stopped_at + 1)
     members = psutil.Process(process.pid).children(recursive=True)
     assert len(members) >= 2
     process.kill()
