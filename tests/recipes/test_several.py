@@ -40,10 +40,6 @@ def prepare(root: Path) -> Path:
     return root
 
 
-def losses(root: Path, stage: str) -> list[float]:
-    return [event["value"] for event in events(root, "point", stage) if event["series"] == "loss"]
-
-
 def check_alike(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> None:
     """The same weights up to rounding, which Adam enlarges where a gradient is next to nothing."""
     assert one.keys() == two.keys()

@@ -113,8 +113,9 @@ def test_draft_that_does_not_help_is_not_filed(surfacing: SurfacingRun, scenario
 
 
 def test_killed_run_goes_on_where_it_was_and_files_nothing_twice(
-    surfacing: SurfacingRun, scenarios: list[Scenario]
+    surfacing: SurfacingRun, scenarios: list[Scenario], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(desk, "BATCH", 8)
     first = KnownEngine(fails_after=9)
     with pytest.raises(ConnectionError):
         work(first)
