@@ -120,13 +120,15 @@ accept(amendment=row, by=User.objects.get(username="admin"), seen_digest=row.dig
 
 
 def test_keys_can_be_switched_off(page: Page, system: System, places: dict[str, int]) -> None:
-    page.goto("/settings/")
-    page.locator("input[name=single_key_shortcuts]").uncheck()
-    page.locator("main form").first.get_by_role("button").click()
+    def switch(on: bool) -> None:
+        page.goto("/settings/")
+        page.locator("input[name=single_key_shortcuts]").set_checked(on)
+        page.locator("main form").first.get_by_role("button").click()
+        expect(page.get_by_text("Saved.", exact=True)).to_be_visible()
+
+    switch(False)
     page.goto(f"/proposals/{places['proposal']}/")
     page.keyboard.press("a")
     page.wait_for_timeout(500)
     assert system.value("SELECT state FROM amendments_amendment WHERE id = %s", places["proposal"]) == "open"
-    page.goto("/settings/")
-    page.locator("input[name=single_key_shortcuts]").check()
-    page.locator("main form").first.get_by_role("button").click()
+    switch(True)

@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
@@ -76,15 +77,15 @@ class Nursery:
         self.process.stdin.flush()
 
     def whole_life(self, root: Path) -> dict[str, float]:
-        """Let a life come to its end; returns the seconds of each stage."""
+        """Let a life come to its end; returns the seconds of each stage that was still to do."""
         self.begin(root)
-        began: list[tuple[str, float]] = []
+        marks: list[tuple[str, float]] = []
         while (said := self.hear(120))[0] != "end":
             if said[0] == "stage":
-                began.append((said[1], time.monotonic()))
+                marks.append((said[1], time.monotonic()))
         assert said[1] == "0"
-        ends = [at for _, at in began[1:]] + [time.monotonic()]
-        return {stage: end - at for (stage, at), end in zip(began, ends, strict=True)}
+        marks.append(("end", time.monotonic()))
+        return {stage: end - at for (stage, at), (_, end) in pairwise(marks)}
 
     def cut_short(self, root: Path, stage: str, seconds: float) -> str:
         """Kill a life so long after this stage began (or the first one after it, where it is done); returns the stage
@@ -177,6 +178,7 @@ def test_round_killed_at_random_moments_comes_to_the_same_bytes(
     seconds = nursery.whole_life(straight)
     expected, told = left_by(straight), told_by(straight)
     assert {"sft/adapter/adapter_model.safetensors", "dpo/adapter/adapter_model.safetensors"} <= set(expected)
+    assert nursery.whole_life(straight) == {}, "a finished round began a stage again"
 
     chance, killed = random.Random(SEED), Counter[str]()
     when = moments(chance)
