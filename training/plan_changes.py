@@ -26,6 +26,7 @@ SETTINGS = {
     "batch_size": "rows in a batch",
     "beta": "beta, how firmly it stays with its reference",
     "epochs": "passes over the rows",
+    "even": "as many pairs of harmful as of benign requests",
     "examples": "learns from decided examples",
     "learning_rate": "learning rate",
     "lora alpha": "alpha of the adapter",

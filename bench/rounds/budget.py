@@ -42,9 +42,10 @@ def with_examples(plan: Plan) -> Plan:
 def of_round(root: Path) -> Rows:
     """What the round in this directory, whose stages up to label are done, would train on."""
     plan = Plan.read(root / "plan.json")
+    pairs = dpo.training_pairs(plan, read_rows(root / "label" / "pairs.jsonl"))
     return Rows(
         sft=sft.training_rows(plan, read_rows(root / "revise" / "rows.jsonl")),
-        pairs=dpo.training_pairs(plan, read_rows(root / "label" / "pairs.jsonl")),
+        pairs=dpo.evened(pairs, plan.seed) if plan.stages.dpo.even else pairs,
     )
 
 
@@ -107,14 +108,14 @@ def drawn(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
 def lay_out(root: Path, plan: Plan, rows: Rows) -> Plan:
     """Write a run directory in which the stages SFT and DPO train on these rows alone; the plan that stands there.
 
-    The decided examples are among the rows already, so that SFT must not add them again. A directory that is there
-    stays as it is: its stages go on.
+    The decided examples are among the rows already, so that SFT must not add them again; so are the pairs that come
+    again. A directory that is there stays as it is: its stages go on.
     """
     stages = plan.stages
     alone = dataclasses.replace(
         stages,
         sft=dataclasses.replace(stages.sft, examples=False),
-        dpo=dataclasses.replace(stages.dpo, examples=True),
+        dpo=dataclasses.replace(stages.dpo, examples=True, even=False),
     )
     laid = dataclasses.replace(plan, stages=alone)
     if (root / "plan.json").exists():

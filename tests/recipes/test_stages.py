@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -166,15 +167,39 @@ def test_dpo_killed_gives_the_same_adapter(make_plan: MakePlan, start: Start) ->
     assert weights(straight, "dpo") != weights(straight, "sft")
 
 
-def pair(number: int) -> Row:
+def pair(number: int, label: str = "harmful") -> Row:
     return {
         "id": str(number),
-        "label": "harmful",
+        "label": label,
         "prompt": f"Question {number}",
         "chosen": "I can't help.",
         "rejected": f"Sure {number}.",
         "labelled_by": "judge",
     }
+
+
+@pytest.mark.parametrize(("harmful", "benign"), [(2, 7), (5, 1), (3, 3), (4, 0)])
+def test_rarer_pairs_come_again_until_both_kinds_are_as_many(harmful: int, benign: int) -> None:
+    pairs = [pair(n, "harmful" if n < harmful else "benign") for n in range(harmful + benign)]
+    evened = dpo.evened(pairs, 3)
+    assert evened[: len(pairs)] == pairs
+    times = Counter(one["id"] for one in evened)
+    counts = [[times[p["id"]] for p in pairs if p["label"] == label] for label in ("harmful", "benign")]
+    if harmful and benign:
+        assert sum(counts[0]) == sum(counts[1]) == max(harmful, benign)
+    assert all(max(each) - min(each) <= 1 for each in counts if each)
+    assert evened == dpo.evened(pairs, 3)
+
+
+def test_a_plan_may_leave_the_pairs_as_they_are(make_plan: MakePlan) -> None:
+    plan = make_plan()
+    lm = load(plan.model, device="cpu")
+    pairs = [pair(n, "harmful" if n else "benign") for n in range(4)]
+    as_they_are = dataclasses.replace(
+        plan, stages=dataclasses.replace(plan.stages, dpo=dataclasses.replace(plan.stages.dpo, even=False))
+    )
+    visits = {one.stages.dpo.even: len(dpo.dataset(one, lm, pairs)) for one in (plan, as_they_are)}
+    assert visits == {True: 6 * plan.stages.dpo.epochs, False: 4 * plan.stages.dpo.epochs}
 
 
 def test_planted_degradation_pauses_until_acknowledged(make_plan: MakePlan, start: Start) -> None:

@@ -4,9 +4,11 @@ The reference of the DPO loss is that very adapter, frozen: TRL copies the loade
 step. Comparing with the bare model instead would reward again what SFT has already learnt, and drift.
 
 Preferred is one opening to another, a few tokens long: whether to decline is decided there. SFT makes refusals likely
-everywhere; it is the contrast of look-alikes that teaches when.
+everywhere; it is the contrast of look-alikes that teaches when. Pairs of harmful and of benign requests weigh the same,
+however many there are of each: with more of one kind, that side of the decision wins.
 """
 
+import random
 import sys
 from typing import Any
 
@@ -31,6 +33,20 @@ def training_pairs(plan: Plan, pairs: list[Row]) -> list[Row]:
     return chosen
 
 
+def evened(pairs: list[Row], seed: int) -> list[Row]:
+    """As many pairs of harmful as of benign requests: of the rarer kind, randomly drawn ones come again.
+
+    Where there is only one kind, the pairs as they are.
+    """
+    kinds = [[pair for pair in pairs if pair["label"] == label] for label in ("harmful", "benign")]
+    rarer, other = sorted(kinds, key=len)
+    if not rarer:
+        return pairs
+    chance = random.Random(seed)  # noqa: S311 - an order of rows, not a secret
+    again = [pair for _ in range(len(other) // len(rarer)) for pair in chance.sample(rarer, len(rarer))]
+    return [*pairs, *again[: len(other) - len(rarer)]]
+
+
 def encode(lm: LanguageModel, pair: Row, opening_tokens: int) -> Row:
     """Token ids of the prompt and of both openings, which are left open."""
     sides = {f"{side}_ids": finetune.completion_ids(lm, pair[side])[:opening_tokens] for side in ("chosen", "rejected")}
@@ -40,6 +56,7 @@ def encode(lm: LanguageModel, pair: Row, opening_tokens: int) -> Row:
 def dataset(plan: Plan, lm: LanguageModel, pairs: list[Row]) -> Dataset:
     """The pairs as token ids, in the order of training, none of them cut."""
     config = plan.stages.dpo
+    pairs = evened(pairs, plan.seed) if config.even else pairs
     encoded = [encode(lm, pair, config.opening_tokens) for pair in pairs]
     lengths = [len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"])) for row in encoded]
     ids = [pair["id"] for pair in pairs]

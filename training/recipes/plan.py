@@ -175,7 +175,7 @@ class SFTConfig:
     lora: LoraConfig = LoraConfig()
     learning_rate: float = 1e-3
     batch_size: int = 8
-    epochs: int = 2
+    epochs: int = 3
     warmup_steps: int = 5
     max_length: int = 512
     save_every: int = 25
@@ -191,7 +191,8 @@ class SFTConfig:
 class DPOConfig:
     """Direct preference optimisation against the frozen adapter that SFT ended with.
 
-    Of both sides of a pair, `opening_tokens` are compared.
+    Of both sides of a pair, `opening_tokens` are compared. `even`: there are as many pairs of harmful as of benign
+    requests, the rarer ones repeated.
     """
 
     beta: float = 0.1
@@ -204,6 +205,7 @@ class DPOConfig:
     save_every: int = 25
     examples: bool = True
     opening_tokens: int = 3
+    even: bool = True
 
     def __post_init__(self) -> None:
         check_training(self)
