@@ -197,7 +197,7 @@ class DPOConfig:
 
     beta: float = 0.1
     sft_weight: float = 0.07
-    learning_rate: float = 2e-4
+    learning_rate: float = 7e-4
     batch_size: int = 8
     epochs: int = 1
     warmup_steps: int = 5
