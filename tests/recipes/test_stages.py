@@ -187,6 +187,8 @@ def test_rarer_pairs_come_again_until_both_kinds_are_as_many(harmful: int, benig
     counts = [[times[p["id"]] for p in pairs if p["label"] == label] for label in ("harmful", "benign")]
     if harmful and benign:
         assert sum(counts[0]) == sum(counts[1]) == max(harmful, benign)
+    else:
+        assert evened == pairs
     assert all(max(each) - min(each) <= 1 for each in counts if each)
     assert evened == dpo.evened(pairs, 3)
 
@@ -200,6 +202,9 @@ def test_a_plan_may_leave_the_pairs_as_they_are(make_plan: MakePlan) -> None:
     )
     visits = {one.stages.dpo.even: len(dpo.dataset(one, lm, pairs)) for one in (plan, as_they_are)}
     assert visits == {True: 6 * plan.stages.dpo.epochs, False: 4 * plan.stages.dpo.epochs}
+    frozen_before = plan.as_json()
+    del frozen_before["stages"]["dpo"]["even"]
+    assert Plan.from_json(frozen_before) == as_they_are
 
 
 def test_planted_degradation_pauses_until_acknowledged(make_plan: MakePlan, start: Start) -> None:

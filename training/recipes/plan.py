@@ -205,7 +205,7 @@ class DPOConfig:
     save_every: int = 25
     examples: bool = True
     opening_tokens: int = 3
-    even: bool = True
+    even: bool = False  # a plan that was frozen without it trains as it was frozen
 
     def __post_init__(self) -> None:
         check_training(self)
@@ -261,7 +261,7 @@ class Stages:
     revise: ReviseConfig = ReviseConfig()
     label: LabelConfig = LabelConfig()
     sft: SFTConfig = SFTConfig()
-    dpo: DPOConfig = DPOConfig()
+    dpo: DPOConfig = DPOConfig(even=True)
     evaluate: EvaluateConfig = EvaluateConfig()
     looks: LooksConfig = LooksConfig()
     # That train together, one for each GPU.
