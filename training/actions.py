@@ -49,7 +49,7 @@ def open_round(*, version: Version, plan: Plan, covers: Sequence[int] = (), by: 
     """Queue a round for a version, with its plan frozen. `covers`: earlier versions without a round of their own."""
     digest = data_digest(plan)
     row = Round.objects.create(version=version, seed=plan.seed, plan=plan.as_json(), data_digest=digest)
-    _announce(row)
+    leases.announce(row)
     ledger.append(
         action="round opened",
         by=by,
@@ -155,14 +155,8 @@ def _leave(row: Job, state: str, *, by: User | str, detail: Mapping[str, Any]) -
     row.error = row.error if state == FAILED else ""
     row.finished_at = timezone.now() if state in (DONE, FAILED, ABORTED) else None
     row.save()
-    _announce(row)
+    leases.announce(row)
     ledger.append(action=move.action, by=by, subject=f"{'round' if is_round else 'surfacing'}:{row.pk}", detail=detail)
-
-
-def _announce(row: Job) -> None:
-    topics = ["rounds", f"round:{row.pk}"] if isinstance(row, Round) else []
-    for topic in ("queue", *topics):
-        announce(topic)
 
 
 def _of(version: Version) -> dict[str, Any]:

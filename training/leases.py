@@ -19,6 +19,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from config.live import publish
 from training.errors import LeaseLost, StageFailed
 from training.models import Job, PreviewRun, RealisedRun, Round, SurfacingRun
 from training.states import QUEUED, RUNNING
@@ -52,7 +53,18 @@ def claim(kind: type[AnyJob]) -> AnyJob | None:
         job.started_at = job.started_at or timezone.now()
         job.save(update_fields=["state", "attempt", "tries", "lease_owner", "lease_until", "started_at"])
         job.refresh_from_db(fields=["lease_until"])
+        announce(job)
     return job
+
+
+def announce(job: Job) -> None:
+    """Have the open pages that show which state the job is in fetch themselves again.
+
+    `round:N` is also told at each step; what somebody may be typing in hears of `round-state:N` alone.
+    """
+    topics = ("rounds", f"round:{job.pk}", f"round-state:{job.pk}") if isinstance(job, Round) else ()
+    for topic in ("queue", *topics):
+        publish(topic)
 
 
 def in_order(*kinds: type[Job]) -> list[type[Job]]:
@@ -88,7 +100,8 @@ def fenced(job: AnyJob) -> Iterator[AnyJob]:
 def give_back(job: Job, *, error: str = "") -> None:
     """Put the job back in the queue before its lease lapses. A stop without an error is no failed try."""
     tries = F("tries") if error else F("tries") - 1
-    _held(job).update(state=QUEUED, lease_owner="", lease_until=None, tries=tries, error=error)
+    if _held(job).update(state=QUEUED, lease_owner="", lease_until=None, tries=tries, error=error):
+        announce(job)
 
 
 def work_on(

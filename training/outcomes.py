@@ -35,7 +35,7 @@ def read(round_: Round, folder: Path) -> Outcome:
     if empty := [row.measure for row in evaluations if not row.n]:
         raise BadOutcome(f"The evaluation scored no response at all for {', '.join(sorted(set(empty)))}.")
     return Outcome(
-        result={**result, "device": _device(folder)},
+        result={**result, "device": _device(folder), "seconds": _seconds(folder)},
         data_card=_data_card(folder),
         evaluations=evaluations,
         transcripts=[_transcript(round_, row) for row in read_rows(folder / "evaluate" / "responses.jsonl")],
@@ -76,6 +76,11 @@ def _code(folder: Path) -> str:
 def _device(folder: Path) -> str:
     """The device that the round asked for."""
     return str(read_json(folder / "plan.json")["device"])
+
+
+def _seconds(folder: Path) -> dict[str, float]:
+    """How long each stage took."""
+    return {stage: read_json(folder / stage / "done.json")["seconds"] for stage in STAGES}
 
 
 def _data_card(folder: Path) -> list[dict[str, Any]]:

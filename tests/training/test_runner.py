@@ -21,6 +21,7 @@ from constitution.models import LedgerEntry, User
 from training import actions, leases, runner
 from training.models import Evaluation, Look, Round, RoundPoint, Transcript
 from training.recipes.files import read_json
+from training.recipes.plan import STAGES
 from training.states import DONE, FAILED, PAUSED, QUEUED, RUNNING
 
 pytestmark = [
@@ -154,6 +155,7 @@ def check_result(round_: Round, var: Path) -> None:
     weights = var / round_.checkpoint.path
     assert round_.checkpoint.digest == read_json(weights.parent / "done.json")["adapter"]
     assert [card["stage"] for card in round_.data_card] == ["generate", "revise", "label"]
+    assert set(round_.result["seconds"]) == set(STAGES)
     said = list(LedgerEntry.objects.filter(subject=f"round:{round_.pk}").order_by("number"))
     assert (said[0].action, said[-1].action) == ("round opened", "round finished")
     assert {entry.action for entry in said[1:-1]} <= {"round paused", "round resumed"}

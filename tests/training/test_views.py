@@ -1,7 +1,10 @@
 import json
+import re
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from constitution.models import Role, User
@@ -9,12 +12,14 @@ from tests.factories import make_user
 from training import actions, leases, progress
 from training.actions import Outcome
 from training.models import Arm, Checkpoint, Evaluation, JudgeCard, Round, Transcript
+from training.recipes.plan import STAGES
 from training.states import ABORTED, PAUSED, QUEUED
 from training.views import report
 
 pytestmark = pytest.mark.django_db
 
 NOTE = "It may go on."
+SECONDS = {name: 10.4 + number for number, name in enumerate(STAGES)}
 SHARE = {"value": 0.9, "low": 0.8, "high": 0.95}
 
 
@@ -49,7 +54,7 @@ def finish(round_: Round, *, unscored: int = 0) -> Round:
         trained_refuses=None,
     )
     outcome = Outcome(
-        result={"judge": "probe-1", "seed": 1, "device": "cpu"},
+        result={"judge": "probe-1", "seed": 1, "device": "cpu", "seconds": SECONDS},
         data_card=[{"stage": "revise", "kept": 1200, "dropped": {"too long": 3}, "seconds": 12.5}],
         evaluations=[
             rate(round_, "harmful_answered", Arm.REFERENCE, 19),
@@ -129,6 +134,52 @@ def test_fragment_is_the_part_of_the_page_that_htmx_asks_for(client: Client, cla
     part = page(client, claimed_round, hx_request="true", hx_target="round-status")
     assert part.strip().startswith('<section id="round-status"')
     assert part.strip() in page(client, claimed_round)
+
+
+def outside(client: Client, round_: Round) -> str:
+    """What of the page no live update replaces. The curves draw themselves anew (static/charts.js)."""
+    rest = re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", page(client, round_))
+    rest, curves = re.subn(r'<section aria-labelledby="curves-title">.*?</section>', "", rest, flags=re.DOTALL)
+    names = re.findall(r'<\w+ id="([\w-]+)"[^>]* data-live-topic="round[^"]*" hx-get', rest)
+    assert (curves, names) == (1, ["round-status", "round-result", "round-record"])
+    for name in names:
+        part = page(client, round_, hx_request="true", hx_target=name)
+        part = re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", part).strip()
+        assert part in rest
+        rest = rest.replace(part, "")
+    return rest
+
+
+def test_page_that_is_kept_up_with_is_that_of_a_reload(client: Client, queued_round: Round, overseer: User) -> None:
+    """Whatever becomes of a round, all that changes on its page lies in parts that fetch themselves again."""
+    before = outside(client, queued_round)
+    claimed = leases.claim(Round)
+    assert claimed is not None
+    assert outside(client, claimed) == before
+    actions.pause(round_=claimed, pause={"stage": "sft", "step": 2, "reason": "It fell.", "evidence": []})
+    assert outside(client, claimed) == before
+    actions.resume(round_=claimed, by=overseer, note=NOTE)
+    again = leases.claim(Round)
+    assert again is not None
+    finish(again)
+    assert outside(client, again) == before
+
+
+def test_panel_under_somebodys_hands_hears_of_another_state_and_of_no_step(claimed_round: Round) -> None:
+    with CaptureQueriesContext(connection) as step:
+        write_progress(claimed_round, {"kind": "progress", "stage": "sft", "step": 1, "total": 4})
+    with CaptureQueriesContext(connection) as end:
+        finish(claimed_round)
+    told = [[row["sql"] for row in queries if "pg_notify" in row["sql"]] for queries in (step, end)]
+    assert [any(f"round:{claimed_round.pk}" in sql for sql in sqls) for sqls in told] == [True, True]
+    assert [any(f"round-state:{claimed_round.pk}" in sql for sql in sqls) for sqls in told] == [False, True]
+
+
+def test_finished_round_says_how_long_each_stage_took(client: Client, claimed_round: Round) -> None:
+    assert report.context(claimed_round, make_user("rita"))["stages"][3]["seconds"] is None
+    finish(claimed_round)
+    stages = report.context(Round.objects.get(), make_user("rudi"))["stages"]
+    assert [stage["seconds"] for stage in stages] == [10, 11, 12, 13, 14, 15]
 
 
 def test_page_of_a_paused_round_shows_evidence_and_both_decisions(client: Client, paused_round: Round) -> None:

@@ -123,7 +123,7 @@ def _stage(round_: Round, name: str) -> dict[str, Any]:
     elif place == reached:
         state = {PAUSED: "paused", FAILED: "failed"}.get(round_.state, "active")
     is_here = place == reached and state != "done"
-    seconds = next((card["seconds"] for card in round_.data_card if card["stage"] == name), None)
+    seconds = _seconds(round_).get(name)
     return {
         "name": name,
         "label": words.STAGE_LABELS[name],
@@ -133,6 +133,12 @@ def _stage(round_: Round, name: str) -> dict[str, Any]:
         "detail": f"{round_.step:,} of {round_.total:,}" if is_here and round_.total else "",
         "seconds": None if seconds is None else round(seconds),
     }
+
+
+def _seconds(round_: Round) -> dict[str, float]:
+    """How long each stage took. A round of an older release kept that of the stages that make data alone."""
+    known = {card["stage"]: card["seconds"] for card in round_.data_card}
+    return {**known, **(round_.result or {}).get("seconds", {})}
 
 
 def _losses(round_: Round) -> list[dict[str, Any]]:

@@ -74,7 +74,7 @@ def _decide(request: PersonRequest, pk: int, action: Any, done: str) -> HttpResp
 
 def _page(request: PersonRequest, pk: int, *, error: str = "", note: str = "", status: int = 200) -> HttpResponse:
     context = {**report.context(_load(pk), request.user), "error": error, "note": note}
-    partials = {"round-status", "round-result"}
+    partials = {"round-status", "round-result", "round-record"}
     return render_page(request, "training/round_page.html", context, partials=partials, status=status)
 
 
