@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from amendments.likeness import sketch
 from amendments.operations import Operation, apply
+from amendments.opposed import opposed
 from constitution.errors import Refused
 from constitution.models import Tier
 from constitution.texts import ClauseText
@@ -54,6 +55,7 @@ def why_not(operations: Sequence[Operation], law: Sequence[ClauseText], *, open_
         *_budget(changed, known, after),
         *_scopes(changed, known),
         *_dangling(gone, after),
+        *_opposed(after, law),
         *_said(said, changed, known, list(open_texts)),
     ]
 
@@ -152,6 +154,12 @@ def _dangling(gone: Iterable[str], after: Sequence[ClauseText]) -> list[str]:
         if pointing:
             found.append(f"{name} would go, and {', '.join(pointing)} still names it.")
     return found
+
+
+def _opposed(after: Sequence[ClauseText], law: Sequence[ClauseText]) -> list[str]:
+    """Requests that it would have decided in opposite ways, and that are not so yet."""
+    known = opposed(law)
+    return [f"It contradicts a decided example: {one.sentence}" for one in opposed(after) if one not in known]
 
 
 def _said(

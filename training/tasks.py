@@ -18,6 +18,7 @@ from constitution.digests import digest
 from constitution.models import Version
 from constitution.texts import ClauseText
 from training import (
+    contradictions,
     coordinator,
     deeper,
     deeper_engine,
@@ -115,11 +116,13 @@ def look_deeper() -> bool:
 
 
 def tidy() -> bool:
-    """In idle time, propose what would leave less law where less is enough. True where work came up meanwhile."""
+    """In idle time, keep contradictions among decided examples as cases, and propose what would leave less law where
+    less is enough. True where work came up meanwhile."""
     head = Version.objects.head()
     if head is None or is_stopping() or coordinator.is_work_waiting():
         return head is not None
     if SurfacingRun.objects.filter(version=head, state=DONE).exists():
+        contradictions.keep(head)
         tidying.tidy(head)
     return False
 

@@ -20,6 +20,7 @@ from amendments.likeness import ALIKE
 from amendments.linting import likeness, sentences_of
 from amendments.models import Amendment, EdgeCase, Producer
 from amendments.operations import Absorbed, Merge, Operation, Repeal, content_digest
+from amendments.opposed import opposed
 from amendments.shares import Share
 from constitution.digests import digest
 from constitution.errors import Refused
@@ -106,11 +107,12 @@ def _worded(versions: Iterable[int]) -> dict[int, set[str]]:
 
 
 def _may_be_one(one: ClauseText, other: ClauseText) -> bool:
+    """Whether people could have meant one rule by both; not where they decide a request in opposite ways."""
     apart = other.principle in {*one.precedes, *one.exclusive_with} or one.principle in {
         *other.precedes,
         *other.exclusive_with,
     }
-    return one.tier == other.tier and one.scope == other.scope and not apart
+    return one.tier == other.tier and one.scope == other.scope and not apart and not opposed([one, other])
 
 
 def _common(one: ClauseText, other: ClauseText) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from amendments import board, policies, previews, scores, states
 from amendments.context import moved_around
 from amendments.models import AcceptanceRule, Amendment, BoardVerdict, Revision
 from amendments.operations import Merge, Operations, Split, apply, wording
+from amendments.opposed import opposed
 from amendments.views.comments import Said, discussion
 from amendments.views.example_form import example_form
 from amendments.views.hands import claim_context
@@ -127,6 +128,7 @@ class Standing:
             "deferred_until": amendment.deferred_until if policies.is_deferred(amendment) else None,
             "duplicate_of": amendment.duplicate_of_id,
             "changed_beside": self.changed_beside(),
+            "contradictions": self.contradictions(),
             "has_life": self.clause is not None,
             "digest": amendment.digest,
             "before": self.before,
@@ -156,6 +158,14 @@ class Standing:
         """The principles beside its own that say something else by now than when it was written."""
         is_open = self.amendment.is_undecided
         return moved_around(self.law, self.law_in_force, set(self.amendment.touches)) if is_open else []
+
+    def contradictions(self) -> list[str]:
+        """The requests that the law would have decided in opposite ways by what is proposed, in words."""
+        if not self.amendment.is_undecided:
+            return []
+        before = opposed(self.law)
+        after = opposed(apply(self.operations, self.law))
+        return [f"“{one.request}”: {one.sentence}" for one in after if one not in before]
 
     def _is_beside(self, change: Change) -> bool:
         return change.principle != self.amendment.principle_id

@@ -1,7 +1,7 @@
 """The queue that readings give: which requests become edge cases, their clusters, and the order of these.
 
-As the worker files them into an empty version: what a reading shows from 0.5 on, and what stands out in the deeper
-look by a signal that was kept.
+As the worker files them into an empty version: what a reading shows from 0.5 on, what stands out in the deeper look by
+a signal that was kept, and decided examples that contradict each other.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amendments.joining import agglomerate
+from amendments.opposed import opposed
 from amendments.pressing import Weight
+from bench.survey.material import Request
 from bench.survey.reading import Found
+from constitution.texts import ClauseText
 from training.deeper import READ_BEFORE
 from training.engine.signal_checks import Check, check, standing_out
-from training.engine.signals import SIGNALS
+from training.engine.signals import CONFLICT, SIGNALS
 from training.findings import LEAST_SIGNAL
 
 One = TypeVar("One")
@@ -88,6 +91,20 @@ def cases(found: Sequence[Found], known: Cards) -> list[Case]:
         flags = standing_out([value for _, value in scored], known.calm[signal])
         shown += [Case(one, signal, value) for (one, value), flag in zip(scored, flags, strict=True) if flag]
     return shown
+
+
+def contradictions(law: Sequence[ClauseText]) -> list[Case]:
+    """The edge cases that rules file of decided examples alone."""
+    return [
+        Case(
+            Found(
+                Request(one.request, "harmful", one.declined_by), (one.declined_by, one.helped_by), one.answer, {}, {}
+            ),
+            CONFLICT,
+            1.0,
+        )
+        for one in opposed(law)
+    ]
 
 
 def queue(

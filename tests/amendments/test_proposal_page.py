@@ -8,13 +8,14 @@ from django.urls import reverse
 
 from amendments import actions
 from amendments.models import AcceptanceRule, Amendment, Cluster, EdgeCase, Label, Producer, Scenario, Signal
-from amendments.operations import read_operations
+from amendments.operations import AddExample, read_operations
 from amendments.overlapping import Relation, relation
 from amendments.views.surroundings import OVERLAPS_SHOWN
 from constitution.models import User, Version
 from constitution.texts import ClauseText
 from tests import factories
 from tests.amendments.conftest import Propose
+from tests.factories import make_example
 
 
 @pytest.fixture
@@ -171,6 +172,16 @@ def test_neighbours_and_history_are_one_step_away(desk: Client, file_proposal: P
     content = page.content.decode()
     assert f'href="{reverse("constitution:clause-life", args=["G-01"])}" data-key="h"' in content
     assert "Decline briefly, and do not preach." in content
+
+
+def test_contradiction_with_a_decided_example_is_told(desk: Client, reviewer: User, constitution: Version) -> None:
+    clause, other = (next(c for c in constitution.texts() if c.principle == name) for name in ("G-01", "H-02"))
+    declined = next(example for example in other.examples if example.expects == "decline")
+    turned = AddExample(principle="G-01", before=clause.digest, example=make_example(declined.request, "help"))
+    filed = actions.propose(by=reviewer, base=constitution, operations=(turned,), rationale="It is harmless.")
+    content = desk.get(filed.get_absolute_url()).content.decode()
+    assert "It contradicts decided examples." in content
+    assert "H-02 has decided that it is declined, G-01 that it is helped with." in content
 
 
 def test_change_beside_it_is_marked_and_keeps_the_votes(

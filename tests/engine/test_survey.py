@@ -128,6 +128,7 @@ def test_a_defect_is_planted_and_looked_for(
     sound = defects.prepare(surveyor, "few", FEW, most=4, each=1, checked=2, seed=0)
     assert [one.kind for one in sound.planted] == list(Kind)
     outcomes = [defects.plant(surveyor, sound, one) for one in sound.planted[::2]]
+    assert outcomes[1].through == "conflict"  # decided examples that contradict each other need no reading
     defects.told_of(sound)
     defects.report(outcomes, 20)
     found = defects.summary(outcomes, {"few": sound.cards.dropped}, 20, 0)
