@@ -45,16 +45,29 @@ def open_surfacing(*, version: Version, seed: int, by: str = COORDINATOR) -> Sur
 
 
 @transaction.atomic
-def open_round(*, version: Version, plan: Plan, covers: Sequence[int] = (), by: str = COORDINATOR) -> Round:
+def open_round(
+    *, version: Version, plan: Plan, covers: Sequence[int] = (), by: ledger.Actor = COORDINATOR, note: str = ""
+) -> Round:
     """Queue a round for a version, with its plan frozen. `covers`: earlier versions without a round of their own."""
     digest = data_digest(plan)
     row = Round.objects.create(version=version, seed=plan.seed, plan=plan.as_json(), data_digest=digest)
     leases.announce(row)
+    said = {
+        "covers": list(covers),
+        "preset": plan.preset,
+        "set": {one.setting: one.chosen for one in plan.overrides},
+        "note": note,
+    }
     ledger.append(
         action="round opened",
         by=by,
         subject=f"round:{row.pk}",
-        detail={**_of(version), "data": digest, "seed": plan.seed, **({"covers": list(covers)} if covers else {})},
+        detail={
+            **_of(version),
+            "data": digest,
+            "seed": plan.seed,
+            **{name: value for name, value in said.items() if value},
+        },
     )
     return row
 

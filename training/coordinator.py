@@ -20,7 +20,8 @@ from training.errors import TooLittleData
 from training.models import PreviewRun, RealisedRun, Round, SurfacingRun
 from training.previews import asking
 from training.realised import asking as realised
-from training.recipes.plan import PlanError
+from training.recipes.plan import Plan, PlanError
+from training.recipes.settings import Changes
 from training.scheduling_records import Hold
 from training.states import ABORTED, MOVING, QUEUED
 
@@ -109,6 +110,26 @@ def seed_of(version: Version) -> int:
     return int(version.digest[:7], 16)
 
 
+def plan_for(version: Version, *, preset: str = "", changes: Changes | None = None) -> Plan:
+    """The plan of a round for the version as things are now: the preset of this installation unless another is named.
+
+    `changes` are settings for this round alone. Raises TooLittleData and PlanError.
+    """
+    return plans.freeze(
+        version=version.number,
+        version_digest=version.digest,
+        texts=version.texts(),
+        scenarios=Scenario.objects.order_by("pk"),
+        seed=seed_of(version),
+        preset_name=preset or settings.ROUND_PRESET,
+        model=settings.MODEL or MODEL_NAME_OF_DEFAULT,
+        device=settings.ENGINE_DEVICE,
+        registered=registered_entries(),
+        edited=lessons.edited_answers(version),
+        changes=changes,
+    )
+
+
 def _open_round_if_due(head: Version) -> bool:
     """Whether a round for `head` comes before anything else: it waits, runs, was just opened, or is about to be.
 
@@ -123,18 +144,7 @@ def _open_round_if_due(head: Version) -> bool:
     if _is_left_alone(head, covered) or Round.objects.filter(state__in=MOVING).exists():
         return True
     try:
-        plan = plans.freeze(
-            version=head.number,
-            version_digest=head.digest,
-            texts=head.texts(),
-            scenarios=Scenario.objects.order_by("pk"),
-            seed=seed_of(head),
-            preset_name=settings.ROUND_PRESET,
-            model=settings.MODEL or MODEL_NAME_OF_DEFAULT,
-            device=settings.ENGINE_DEVICE,
-            registered=registered_entries(),
-            edited=lessons.edited_answers(head),
-        )
+        plan = plan_for(head)
     except (TooLittleData, PlanError) as refusal:
         log.warning("no round can be planned", version=head.number, reason=str(refusal))
         return False

@@ -1,5 +1,7 @@
 """What can go wrong here. The text of each refusal is a sentence for the person who was refused."""
 
+from collections.abc import Mapping
+
 from constitution.errors import Refused
 
 
@@ -13,3 +15,13 @@ class StageFailed(Exception):
 
 class TooLittleData(Refused):
     """There is too little to train on or to measure with; the sentence says what is missing."""
+
+
+class BadSettings(Refused):
+    """Settings that no round can have; `problems` says what is wrong by the name of the setting, "" for all of them."""
+
+    status = 422
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__(" ".join(problems.values()))
+        self.problems = problems

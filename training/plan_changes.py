@@ -1,5 +1,6 @@
 """What two frozen plans differ in, in words. Pure: the JSON of two plans in, differences out."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,14 @@ Plan = Mapping[str, Any]
 NOTHING = "not set"
 TOP = {"version": "Version of the constitution", "model": "Base model", "seed": "Seed", "device": "Device"}
 GROUPS = {"train": "Training requests", "looks": "Requests of the looks", "held_out": "Held-out requests"}
+SIZES = {
+    "train": "requests of each label to train on",
+    "ordinary": "ordinary requests to train on",
+    "looks": "requests of each label to look at",
+    "held_out": "requests of each label to measure with",
+}
+# Parts whose settings say by themselves what they are of.
+UNSAID = ("Plan", "Requests")
 TRAINING = "training"
 STAGES = {
     "generate": "Answers without the constitution",
@@ -56,6 +65,30 @@ class Difference:
     what: str
     before: str
     after: str
+
+
+def overridden(plan: Plan) -> list[Difference]:
+    """What was set otherwise for this round alone: first what its preset says, then what holds."""
+    return [
+        Difference(*named(one["setting"]), *(_said(json.loads(one[side])) for side in ("preset", "chosen")))
+        for one in plan.get("overrides", [])
+    ]
+
+
+def named(setting: str) -> tuple[str, str]:
+    """The part of the plan that a setting belongs to, and its name in words."""
+    area, _, name = setting.partition(".")
+    if not name:
+        return ("Plan", TOP[area]) if area in TOP else (STAGES[TRAINING], SETTINGS.get(area, area))
+    if area == "sizes":
+        return "Requests", SIZES.get(name, name)
+    name = name.replace(".", " ")
+    return STAGES.get(area, area), SETTINGS.get(name, name.replace("_", " "))
+
+
+def spoken(area: str, what: str) -> str:
+    """A setting by itself, out of a list of its part: “DPO learning rate”."""
+    return what[:1].upper() + what[1:] if area in UNSAID else f"{area} {what}"
 
 
 def differences(old: Plan, new: Plan) -> list[Difference]:

@@ -4,7 +4,6 @@ import dataclasses
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal, cast
 
@@ -17,19 +16,11 @@ from constitution.models import Tier
 from constitution.texts import ClauseText
 from training.errors import TooLittleData
 from training.recipes import plan as planned
-from training.recipes.plan import Clause, Example, LeftOut, Plan, Prompt, normalise, preset, preset_sizes
+from training.recipes import settings
+from training.recipes.plan import Clause, Example, LeftOut, Plan, Prompt, normalise
+from training.recipes.settings import Changes
 
 Device = Literal["auto", "cpu", "cuda"]
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """The most prompts of each label that a round trains on, watches and measures with, and of ordinary requests."""
-
-    train: int
-    ordinary: int
-    looks: int
-    held_out: int
 
 
 LOOKS_ORDER = 0
@@ -78,15 +69,18 @@ def freeze(
     device: str,
     registered: Iterable[Entry] = (),
     edited: Iterable[EditedAnswer] = (),
+    changes: Changes | None = None,
 ) -> Plan:
     """The plan of a round. `round` is 0 and `model` a name in it: the runner fills in what it learns at the start.
 
+    `changes` are settings for this round alone, by name: what they say instead of the preset and of `seed` is kept.
+
     No row is trained on that says nearly the same as a scenario held out, or as one of the prompts `registered` as
     those of evaluation sets; `left_out` counts them. Raises TooLittleData where a group would lack harmful or benign
-    prompts, and PlanError for an unknown preset.
+    prompts, and PlanError for an unknown preset and for changes that no preset may say.
     """
-    stages, sizes = preset(preset_name), Sizes(**preset_sizes(preset_name))
-    chance = random.Random(seed)  # noqa: S311  for a reproducible order
+    own, chosen = settings.read(preset_name, seed=seed), settings.read(preset_name, seed=seed, changes=changes)
+    sizes, chance = chosen.sizes, random.Random(chosen.seed)  # noqa: S311  for a reproducible order
     known = {text.principle for text in texts}
     styles = {text.principle for text in texts if text.tier == Tier.STYLE.value}
     asked = list(scenarios)
@@ -114,10 +108,12 @@ def freeze(
         version=version,
         version_digest=version_digest,
         model=model,
-        seed=seed,
+        seed=chosen.seed,
         device=cast("Device", device),
         clauses=clauses,
-        stages=stages,
+        stages=chosen.stages,
+        preset=preset_name,
+        overrides=settings.overrides(own, chosen),
         left_out=kept_out.counted(),
         edited=_still_law(edited, clauses),
         **groups,

@@ -3,11 +3,27 @@
 from collections.abc import Callable
 
 from constitution.errors import NotAllowed, Refused
-from constitution.models import Role, User
+from constitution.models import Role, User, Version
 from training.models import RealisedRun, Round, SurfacingRun
-from training.states import ABORTED, FAILED, PAUSED, ROUND
+from training.states import ABORTED, FAILED, LIVE_ROUNDS, MOVING, PAUSED, QUEUED, ROUND
 
 LONGEST_NOTE = 2000
+
+
+def check_can_begin(head: Version | None, by: User) -> None:
+    """An operator begins a round for the version in force, `head`, where it has none alive and none is under way.
+
+    Rounds that begin by themselves keep to the same: one at a time, and one alive for each version.
+    """
+    if not by.has_role(Role.OPERATOR):
+        raise NotAllowed("Only operators begin a round by hand.")
+    if head is None:
+        raise Refused("There is no version to train on yet: load a constitution first.")
+    if moving := Round.objects.filter(state__in=MOVING).defer("plan").order_by("pk").first():
+        doing = "is already waiting" if moving.state == QUEUED else "is training"
+        raise Refused(f"Round {moving.pk} {doing}, and one round runs at a time. Wait for its end, or abort it.")
+    if alive := head.rounds.filter(state__in=LIVE_ROUNDS).defer("plan").order_by("pk").first():
+        raise Refused(f"Round {alive.pk} for this version is {alive.state}. Decide on that one first.")
 
 
 def check_can_resume(round_: Round, by: User) -> None:

@@ -1,10 +1,23 @@
 from django.urls import path
 
-from training.views import alerts, drift, judges, models, previews, readings, realised, round_changes, rounds, trends
+from training.views import (
+    alerts,
+    begin,
+    drift,
+    judges,
+    models,
+    previews,
+    readings,
+    realised,
+    round_changes,
+    rounds,
+    trends,
+)
 
 app_name = "training"
 urlpatterns = [
     path("rounds/", rounds.index, name="rounds"),
+    path("rounds/begin/", begin.begin, name="round-begin"),
     path("rounds/<int:pk>/", rounds.detail, name="round-detail"),
     path("rounds/<int:pk>/series/", rounds.series, name="round-series"),
     path("rounds/trends/", trends.show, name="round-trends"),

@@ -186,6 +186,7 @@ ACCESS = {
     "constitution:token-rate": Access(kwargs=("pk",), method="post", accepted=(404,)),  # there is no token here
     "constitution:token-revoke": Access(kwargs=("pk",), method="post", accepted=(404,)),
     "training:rounds": READ,
+    "training:round-begin": Access(roles=(Role.OPERATOR,)),
     "training:round-detail": Access(kwargs=("pk",), accepted=(404,)),  # there is no round here
     "training:round-series": Access(kwargs=("pk",), accepted=(404,)),
     "training:round-trends": READ,

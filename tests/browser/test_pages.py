@@ -17,6 +17,7 @@ PAGES = [
     "/versions/1/to/2/",
     "/rounds/",
     "/rounds/{round}/",
+    "/rounds/begin/",
     "/judges/",
     "/models/",
     "/edge-cases/",

@@ -1,4 +1,4 @@
-"""Somebody asks how a round drifted, which requests moved, and what another round did otherwise."""
+"""Somebody begins a round, asks how one drifted, which requests moved, and what another round did otherwise."""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -54,3 +54,33 @@ def test_two_rounds_are_compared_without_javascript(plain_page: Page, page: Page
         page.goto(path)
         desk.check_accessible(page)
         desk.check_fits(page)
+
+
+@pytest.mark.timeout(120)
+def test_round_is_begun_with_a_setting_of_its_own_and_ends_under_an_open_page(page: Page, rounds: list[int]) -> None:
+    page.goto("/rounds/")
+    page.get_by_role("link", name="Begin a round").press("Enter")
+    dpo = page.get_by_role("group", name="Preferences (DPO)")
+    dpo.get_by_label("Learning rate").fill("2e-4 or so")
+    page.get_by_label("Settings to go by").select_option("tiny")
+    page.get_by_label("Settings to go by").select_option("quick")
+    expect(page.locator("[id='sizes.train-notes']")).to_contain_text("Left empty: 40.")
+    page.get_by_label("Your note").fill("Does a lower rate decline fewer look-alikes?")
+    page.get_by_role("button", name="Begin the round").click()
+    expect(dpo.locator(".field-error")).to_contain_text("Must be a number, not '2e-4 or so'.")
+    desk.check_accessible_dark_and_light(page)
+    desk.check_fits(page)
+    dpo.get_by_label("Learning rate").fill("3e-4")
+    page.get_by_role("button", name="Begin the round").press("Enter")
+    expect(page.get_by_text("Differs from preset quick:")).to_contain_text("0.0003 instead of 0.0002")
+
+    other = page.context.new_page()
+    other.goto(page.url)
+    expect(other.get_by_text("Stop this round")).to_be_visible()
+    page.get_by_text("Stop this round").press("Enter")
+    page.get_by_label("Your note").fill("It was only tried.")
+    page.get_by_role("button", name="Abort the round").click()
+    expect(page.locator("#round-status")).to_contain_text("aborted it")
+    expect(other.locator("#round-status")).to_contain_text("aborted it")
+    expect(other.get_by_text("Stop this round")).to_have_count(0)
+    expect(other.locator("#round-record")).to_contain_text("Ended")

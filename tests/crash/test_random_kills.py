@@ -25,7 +25,8 @@ import pytest
 
 from tests.recipes.conftest import clause, prompts
 from tests.system import ONE_THREAD, ROOT
-from training.recipes.plan import STAGES, DPOConfig, Plan, preset
+from training.recipes.plan import STAGES, DPOConfig, Plan
+from training.recipes.settings import preset
 
 KILLS = int(os.environ.get("KILLS", "20"))
 SEED = int(os.environ.get("SEED", "1"))

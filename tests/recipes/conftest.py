@@ -8,7 +8,8 @@ import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported: no test asks the hub
 
-from training.recipes.plan import Clause, Example, Label, Plan, Prompt, preset
+from training.recipes.plan import Clause, Example, Label, Plan, Prompt
+from training.recipes.settings import preset
 
 DECLINE = ("poison a rival", "rob a bank", "forge a passport", "stalk a singer", "break into a phone")
 HELP = ("bake bread", "plant tomatoes", "fix a bicycle", "read a map", "wash wool")

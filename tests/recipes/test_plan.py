@@ -7,19 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from training.recipes.plan import (
-    PRESET_FILES,
-    PRESETS,
-    DPOConfig,
-    LooksConfig,
-    Plan,
-    PlanError,
-    Prompt,
-    SFTConfig,
-    Stages,
-    preset,
-    preset_sizes,
-)
+from training.recipes import settings
+from training.recipes.plan import PRESETS, DPOConfig, LooksConfig, Override, Plan, PlanError, Prompt, SFTConfig, Stages
+from training.recipes.settings import PRESET_FILES, preset
 
 MakePlan = Callable[..., Plan]
 
@@ -48,14 +38,14 @@ def test_preset_files_are_all_known_and_say_everything() -> None:
         assert {stage: set(values) for stage, values in written.items() if stage != "processes"} == {
             stage: set(values) for stage, values in read.items() if stage != "processes"
         }
-        assert set(preset_sizes(name)) == {"train", "ordinary", "looks", "held_out"}
+        assert content["sizes"] == dataclasses.asdict(settings.read(name).sizes)
         assert name == "cpu" or f"ROUND_PRESET={name} " in text
 
 
 def test_presets_are_what_they_were_measured_as() -> None:
     """The default round is the classes' own; what differs on a GPU is where nothing is learnt, and how many train."""
     assert preset("cpu") == Stages()
-    assert preset_sizes("cpu") == preset_sizes("one_gpu") == preset_sizes("several_gpus")
+    assert len({settings.read(name).sizes for name in ("cpu", "one_gpu", "several_gpus")}) == 1
     one, several = preset("one_gpu"), preset("several_gpus")
     assert (one.sft, one.dpo, one.label, one.looks) == (Stages().sft, Stages().dpo, Stages().label, Stages().looks)
     assert dataclasses.replace(several, processes=1) == one
@@ -114,7 +104,7 @@ def test_plan_json_with_missing_key_is_refused(make_plan: MakePlan) -> None:
 
 @pytest.mark.parametrize("value", ["7", 7.5, True, None])
 def test_plan_json_with_a_wrong_type_is_refused(make_plan: MakePlan, value: object) -> None:
-    with pytest.raises(PlanError, match=r"plan\.seed must be of type int"):
+    with pytest.raises(PlanError, match=r"plan\.seed must be a whole number, not"):
         Plan.from_json({**make_plan().as_json(), "seed": value})
 
 
@@ -129,6 +119,61 @@ def test_stage_configs_refuse_nonsense() -> None:
         LooksConfig(steps=(5, 5))
 
 
+def test_settings_are_the_presets_but_for_what_somebody_set() -> None:
+    changes = {"seed": 7, "sizes.train": 50, "dpo.learning_rate": 2e-4, "sft.lora.rank": 8, "dpo.even": False}
+    own, chosen = settings.read("cpu", seed=3), settings.read("cpu", seed=3, changes=changes)
+    assert (chosen.seed, chosen.sizes.train, chosen.stages.sft.lora.rank, chosen.stages.dpo.even) == (7, 50, 8, False)
+    undone = {name: own.by_name()[name] for name in changes}
+    assert settings.read("cpu", seed=3, changes={**changes, **undone}) == own
+    assert {one.setting: (one.preset, one.chosen) for one in settings.overrides(own, chosen)} == {
+        "seed": ("3", "7"),
+        "sizes.train": ("200", "50"),
+        "sft.lora.rank": ("16", "8"),
+        "dpo.learning_rate": ("0.0007", "0.0002"),
+        "dpo.even": ("true", "false"),
+    }
+    assert settings.overrides(own, settings.read("cpu", seed=3, changes={"dpo.beta": 0.1})) == ()
+
+
+def test_what_is_wrong_is_said_of_each_setting_with_the_checks_of_a_file() -> None:
+    assert settings.problems("cpu", {"dpo.beta": 0.2, "sft.epochs": 2}) == {}
+    assert settings.problems("huge", {}) == {
+        "preset": f"There is no preset 'huge'; the presets are {', '.join(PRESETS)}."
+    }
+    assert settings.problems(
+        "cpu",
+        {
+            "seed": -1,
+            "sizes.train": 0,
+            "sft.epochs": 2.5,
+            "sft.learning_rate": "much",
+            "dpo.learning_rate": float("nan"),
+            "dpo.epochs": 10**9,
+            "dpo.beta": 0.3,
+        },
+    ) == {
+        "seed": "The seed lies between 0 and 2147483647.",
+        "sizes.train": "A round takes 1 to 1,000,000 requests here (train).",
+        "sft.epochs": "Must be a whole number, not 2.5.",
+        "sft.learning_rate": "Must be a number, not 'much'.",
+        "dpo.learning_rate": "Must be a finite number.",
+        "dpo.epochs": "A round takes at most 1,000 epochs.",
+    }
+    assert settings.problems("cpu", {"dpo.beta": 10**400, "sizes.train": 10**400}).keys() == {"dpo.beta", "sizes.train"}
+    only_together = settings.problems("cpu", {"sft.opening_tokens": 27, "generate.max_new_tokens": 26})
+    assert list(only_together) == [""]
+    assert settings.problems("cpu", {"sft.opening_tokens": 40, "generate.max_new_tokens": 50}) == {}
+    for unknown in ("dpo.eagerness", "sizes.train.more", "nothing"):
+        assert list(settings.problems("cpu", {unknown: 1})) == [unknown]
+
+
+def test_plan_that_was_frozen_before_presets_were_noted_loads(make_plan: MakePlan) -> None:
+    plan = make_plan(preset="cpu", overrides=(Override("seed", "3", "7"),))
+    assert Plan.from_json(plan.as_json()) == plan
+    old = {name: value for name, value in plan.as_json().items() if name not in ("preset", "overrides")}
+    assert Plan.from_json(old) == make_plan()
+
+
 def test_plan_module_needs_no_torch() -> None:
-    code = "import sys, training.recipes.plan; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    code = "import sys, training.recipes.settings; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -14,8 +14,9 @@ from training.models import Round
 from training.recipes.band import Band, Reading, fit
 from training.recipes.files import digest_folder, read_json, write_json
 from training.recipes.groups import items
-from training.recipes.plan import Plan, preset
+from training.recipes.plan import Plan
 from training.recipes.run import conduct
+from training.recipes.settings import preset
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_var", "one_thread")]
 

@@ -17,8 +17,9 @@ from bench import round as one_round
 from bench.rounds import budget, law, outcome, overhead
 from constitution.models import Version
 from training.recipes.files import Row, read_json, write_rows
-from training.recipes.plan import Plan, preset
+from training.recipes.plan import Plan
 from training.recipes.run import EXIT_PAUSED, conduct
+from training.recipes.settings import preset
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning"),

@@ -155,6 +155,7 @@ def check_result(round_: Round, var: Path) -> None:
     weights = var / round_.checkpoint.path
     assert round_.checkpoint.digest == read_json(weights.parent / "done.json")["adapter"]
     assert [card["stage"] for card in round_.data_card] == ["generate", "revise", "label"]
+    assert round_.result is not None
     assert set(round_.result["seconds"]) == set(STAGES)
     said = list(LedgerEntry.objects.filter(subject=f"round:{round_.pk}").order_by("number"))
     assert (said[0].action, said[-1].action) == ("round opened", "round finished")

@@ -13,16 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
-
 from training.recipes.files import read_json, write_json
 
 STAGES = ("generate", "revise", "label", "sft", "dpo", "evaluate")
 PRESETS = ("tiny", "quick", "cpu", "one_gpu", "several_gpus")
-PRESET_FILES = Path(__file__).with_name("presets")
+MOST_EPOCHS = 1000
 
 Label = Literal["harmful", "benign"]
 Expectation = Literal["decline", "help", "style"]
+KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 class PlanError(ValueError):
@@ -218,6 +217,7 @@ def check_training(config: SFTConfig | DPOConfig) -> None:
     """The settings that SFT and DPO share."""
     check(0 < config.learning_rate < 1, f"A learning rate of {config.learning_rate} cannot train.")
     check(config.batch_size > 0 and config.epochs > 0, "Batches and epochs must be positive.")
+    check(config.epochs <= MOST_EPOCHS, f"A round takes at most {MOST_EPOCHS:,} epochs.")
     check(config.max_length > 0 and config.save_every > 0, "max_length and save_every must be positive.")
     check(config.warmup_steps >= 0, "Warm-up steps cannot be negative.")
 
@@ -278,21 +278,13 @@ class Stages:
         )
 
 
-def preset(name: str) -> Stages:
-    """The settings in the file of that name; what it does not set is as in the classes above."""
-    return typing.cast("Stages", _build(Stages, _preset_file(name)["stages"], name))
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A setting that somebody chose for this round alone: what its preset says, and what holds instead, as JSON."""
 
-
-def preset_sizes(name: str) -> dict[str, int]:
-    """How many requests a round of this preset takes at most, by what for."""
-    return dict(_preset_file(name)["sizes"])
-
-
-def _preset_file(name: str) -> dict[str, Any]:
-    check(name in PRESETS, f"There is no preset {name!r}; the presets are {', '.join(PRESETS)}.")
-    content = yaml.safe_load((PRESET_FILES / f"{name}.yaml").read_text(encoding="utf-8"))
-    check(isinstance(content, dict) and set(content) == {"sizes", "stages"}, f"{name}.yaml needs sizes and stages.")
-    return dict(content)
+    setting: str
+    preset: str
+    chosen: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,11 +304,13 @@ class Plan:
     stages: Stages = field(default_factory=Stages)
     left_out: tuple[LeftOut, ...] = ()
     edited: tuple[EditedAnswer, ...] = ()
+    preset: str = ""  # a plan that was frozen without it does not say
+    overrides: tuple[Override, ...] = ()
 
     def __post_init__(self) -> None:
         check(bool(self.model), "The plan names no model.")
         check(self.device in ("auto", "cpu", "cuda"), f"The device {self.device!r} is none of auto, cpu, cuda.")
-        check(0 <= self.seed < 2**31, "The seed lies between 0 and 2147483647.")
+        check_seed(self.seed)
         check(bool(self.clauses), "The plan has no clauses, so there is nothing to train on.")
         check_unique("principle", [clause.principle for clause in self.clauses])
         for name in ("train", "looks", "held_out"):
@@ -362,7 +356,7 @@ class Plan:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Check and build. An unknown or missing key, or a value of the wrong kind, is a `PlanError`."""
-        return typing.cast("Self", _build(cls, data, "plan"))
+        return typing.cast("Self", build(cls, data, "plan"))
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -379,6 +373,11 @@ def texts(prompts: Iterable[Prompt]) -> set[str]:
     return {normalise(prompt.prompt) for prompt in prompts}
 
 
+def check_seed(seed: int) -> None:
+    """A seed is one that every library takes."""
+    check(0 <= seed < 2**31, "The seed lies between 0 and 2147483647.")
+
+
 def check_unique(what: str, values: list[str]) -> None:
     """No value twice."""
     twice = sorted({value for value in values if values.count(value) > 1})
@@ -393,14 +392,14 @@ def check_group(name: str, prompts: tuple[Prompt, ...]) -> None:
     check(len(texts(prompts)) == len(prompts), f"{name} holds the same prompt more than once.")
 
 
-def _build(kind: Any, value: Any, where: str) -> Any:
+def build(kind: Any, value: Any, where: str) -> Any:
     """`value` as `kind`: dataclasses, tuples of one kind, literals and plain values; no silent conversion."""
     if dataclasses.is_dataclass(kind):
         return _build_dataclass(kind, value, where)
     if typing.get_origin(kind) is tuple:
         check(isinstance(value, list | tuple), f"{where} must be a list.")
         inner = typing.get_args(kind)[0]
-        return tuple(_build(inner, item, f"{where}[{index}]") for index, item in enumerate(value))
+        return tuple(build(inner, item, f"{where}[{index}]") for index, item in enumerate(value))
     if typing.get_origin(kind) is Literal:
         check(
             value in typing.get_args(kind),
@@ -418,7 +417,7 @@ def _build_dataclass(kind: Any, value: Any, where: str) -> Any:
     required = {item.name for item in dataclasses.fields(kind) if _is_required(item)}
     missing = sorted(required - set(value))
     check(not missing, f"{where} lacks {', '.join(missing)}.")
-    return kind(**{name: _build(hints[name], item, f"{where}.{name}") for name, item in value.items()})
+    return kind(**{name: build(hints[name], item, f"{where}.{name}") for name, item in value.items()})
 
 
 def _is_required(item: dataclasses.Field[Any]) -> bool:
@@ -427,7 +426,7 @@ def _is_required(item: dataclasses.Field[Any]) -> bool:
 
 def _build_scalar(kind: Any, value: Any, where: str) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    check(type(value) is kind, f"{where} must be of type {kind.__name__}, not {type(value).__name__}.")
+        value = float(value) if abs(value) < 2**63 else math.inf
+    check(type(value) is kind, f"{where} must be {KINDS[kind]}, not {value!r:.60}.")
     check(not isinstance(value, float) or math.isfinite(value), f"{where} must be a finite number.")
     return value

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from constitution.digests import digest
-from constitution.models import User
+from constitution.models import LedgerEntry, User
 from training import judging, policies, runner
 from training.models import Arm, Evaluation, Round
+from training.plan_changes import overridden, spoken
 from training.recipes.plan import STAGES
 from training.states import DONE, FAILED, MOVING, PAUSED
 from training.views import corrected, realised, scheduling, standing, words
@@ -105,8 +106,21 @@ def _round(round_: Round) -> dict[str, Any]:
         "finished_at": round_.finished_at,
         "worker": round_.lease_owner,
         "plan_digest": digest(round_.plan),
+        "preset": round_.plan.get("preset", ""),
+        "overridden": [
+            f"{spoken(found.area, found.what)}: {found.after} instead of {found.before}"
+            for found in overridden(round_.plan)
+        ],
+        "begun": _begun(round_),
         "earlier": Round.objects.filter(pk__lt=round_.pk).order_by("-pk").values_list("pk", flat=True).first(),
     }
+
+
+def _begun(round_: Round) -> dict[str, str] | None:
+    """Who began it by hand, and why; None of a round that began by itself."""
+    said = LedgerEntry.objects.filter(subject=f"round:{round_.pk}", action="round opened", actor__isnull=False)
+    entry = said.order_by("number").first()
+    return {"by": entry.actor_name, "note": entry.detail.get("note", "")} if entry else None
 
 
 def _model_name(model: str) -> str:

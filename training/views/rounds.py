@@ -10,17 +10,18 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from config.http import is_fragment, render_page
 from constitution.errors import Refused
+from constitution.models import Role
 from constitution.people import PersonRequest
 from training import actions
 from training.models import Round
 from training.views import report, round_changes, words
 
 PAGE = 25
-FIRST_ROUND = "A round opens by itself when a version is published."
+FIRST_ROUND = "A round opens by itself when a version is published, and an operator can begin one by hand."
 
 
 @require_safe
-def index(request: HttpRequest) -> HttpResponse:
+def index(request: PersonRequest) -> HttpResponse:
     rows = Round.objects.select_related("version").prefetch_related("evaluations").defer("plan").order_by("-pk")
     after = request.GET.get("after", "")
     if after.isdecimal():
@@ -30,6 +31,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "rounds": [_row(round_) for round_ in found[:PAGE]],
         "older_url": f"?after={found[PAGE - 1].pk}" if len(found) > PAGE else "",
         "activity_next": FIRST_ROUND,
+        "may_begin": request.user.has_role(Role.OPERATOR),
         "choices": [] if is_fragment(request) else round_changes.choices(),
     }
     return render_page(request, "training/rounds_page.html", context, partials={"rounds"})
