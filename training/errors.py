@@ -25,3 +25,11 @@ class BadSettings(Refused):
     def __init__(self, problems: Mapping[str, str]) -> None:
         super().__init__(" ".join(problems.values()))
         self.problems = problems
+
+
+class RoundInTheWay(Refused):
+    """No round can begin while `round_pk` is what it is."""
+
+    def __init__(self, sentence: str, round_pk: int) -> None:
+        super().__init__(sentence)
+        self.round_pk = round_pk

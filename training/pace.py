@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db.models import F, Func, IntegerField
 from django.utils import timezone
 
 from training.models import Round
@@ -13,6 +14,8 @@ from training.states import DONE, RUNNING
 # Nothing heard for so long, and for so many steps' time: nobody knows.
 SILENCE = timedelta(minutes=2)
 SILENT_STEPS = 10
+# So much more or less to train on, as a share, is about as much.
+ABOUT = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +66,15 @@ def time_left(round_: Round, now: datetime | None = None) -> TimeLeft | None:
 
 
 def _durations(round_: Round) -> tuple[int | None, dict[str, timedelta]]:
-    """How long each stage took in the newest finished round with the same settings that nothing interrupted."""
+    """How long each stage took in the newest finished round that nothing interrupted, with the same settings and about
+    as much to train on.
+    """
     alike = Round.objects.filter(
         state=DONE, attempt=1, plan__stages=round_.plan["stages"], plan__model=round_.plan["model"]
     )
+    rows = len(round_.plan["train"])
+    count = Func(F("plan__train"), function="jsonb_array_length", output_field=IntegerField())
+    alike = alike.alias(rows=count).filter(rows__range=(rows * (1 - ABOUT), rows * (1 + ABOUT)))
     last = alike.filter(pace__isnull=False).exclude(pk=round_.pk).order_by("-pk").defer("plan").first()
     if last is None or last.finished_at is None:
         return None, {}

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from constitution.errors import NotAllowed, Refused
 from constitution.models import Role, User, Version
+from training.errors import RoundInTheWay
 from training.models import RealisedRun, Round, SurfacingRun
 from training.states import ABORTED, FAILED, LIVE_ROUNDS, MOVING, PAUSED, QUEUED, ROUND
 
@@ -21,9 +22,11 @@ def check_can_begin(head: Version | None, by: User) -> None:
         raise Refused("There is no version to train on yet: load a constitution first.")
     if moving := Round.objects.filter(state__in=MOVING).defer("plan").order_by("pk").first():
         doing = "is already waiting" if moving.state == QUEUED else "is training"
-        raise Refused(f"Round {moving.pk} {doing}, and one round runs at a time. Wait for its end, or abort it.")
+        sentence = f"Round {moving.pk} {doing}, and one round runs at a time. Wait for its end, or abort it."
+        raise RoundInTheWay(sentence, moving.pk)
     if alive := head.rounds.filter(state__in=LIVE_ROUNDS).defer("plan").order_by("pk").first():
-        raise Refused(f"Round {alive.pk} for this version is {alive.state}. Decide on that one first.")
+        sentence = f"Round {alive.pk} for this version is {alive.state}. Decide on that one first."
+        raise RoundInTheWay(sentence, alive.pk)
 
 
 def check_can_resume(round_: Round, by: User) -> None:

@@ -17,13 +17,15 @@ from tests.factories import make_user
 from tests.races import at_once
 from tests.training.conftest import make_plan, make_scenarios, publish_second_version
 from tests.training.finished import make_model
-from training import actions, beginning, coordinator
+from training import actions, beginning, coordinator, pace
 from training.errors import BadSettings, TooLittleData
 from training.forms import NAMES
 from training.models import Round
 from training.plan_changes import STAGES, Difference, differences
+from training.recipes import plan as recipe_plan
 from training.recipes import settings as recipes
 from training.recipes.plan import Plan
+from training.scheduling_records import Pace
 from training.states import QUEUED
 from training.views import report
 
@@ -150,7 +152,9 @@ def test_round_is_refused_while_another_one_waits_trains_or_needs_a_decision(
 ) -> None:
     with pytest.raises(Refused, match=f"Round {claimed_round.pk} is training"):
         begin(operator)
-    assert f"Round {claimed_round.pk} is training" in client.get(ADDRESS).content.decode()
+    text = client.get(ADDRESS).content.decode()
+    assert f"Round {claimed_round.pk} is training" in text
+    assert reverse("training:round-detail", args=[claimed_round.pk]) in text
     actions.pause(round_=claimed_round, pause={"stage": "sft", "step": 2, "reason": "It fell.", "evidence": []})
     text = send(client, status=409, dpo__beta="0.3")
     assert f"Round {claimed_round.pk} for this version is paused" in text
@@ -205,6 +209,20 @@ def test_person_and_tick_at_once_begin_one_round(constitution: Version, reviewer
     publish_second_version(reviewer)
     at_once(lambda: begin(operator), coordinator.tick)
     assert Round.objects.count() == 1
+
+
+def test_time_left_goes_by_a_round_that_trained_on_about_as_much(
+    second_version: Version, scenarios: list[Scenario], operator: User, settings: Settings
+) -> None:
+    settings.MODEL = "a small model"
+    done = make_model(second_version).round
+    assert done.finished_at
+    times = {"first_step": 0, "first_at": done.finished_at, "step": 1, "at": done.finished_at}
+    Pace.objects.bulk_create(Pace(round=done, stage=stage, attempt=1, **times) for stage in recipe_plan.STAGES)
+    short = begin(operator, changes={"sizes.train": 2})
+    assert pace._durations(short)[0] is None
+    actions.abort(round_=short, by=operator, note="Too short.")
+    assert pace._durations(begin(operator, changes={"seed": 7}))[0] == done.pk
 
 
 # The page
@@ -283,6 +301,7 @@ def test_round_of_an_older_release_says_nothing_of_a_preset(
     text = client.get(reverse("training:round-detail", args=[row.pk])).content.decode()
     assert "preset" not in text
     assert "by itself" in text
+    assert "preset" not in client.get(reverse("training:rounds")).content.decode()
     assert report.context(row, overseer)["round"]["overridden"] == []
 
 
@@ -293,6 +312,8 @@ def test_two_rounds_beside_each_other_say_what_was_set(
     old, new = (Round.objects.get(pk=row.pk) for row in begun)
     found = [one for one in differences(old.plan, new.plan) if one.area in STAGES.values()]
     assert found == [Difference("DPO", "learning rate", "0.0002", "0.0001")]
+    assert "preset tiny, 1 setting otherwise" in client.get(reverse("training:rounds")).content.decode()
+    assert "preset tiny</td>" in client.get(reverse("training:round-trends")).content.decode()
     text = client.get(reverse("training:round-changes", args=[old.pk, new.pk])).content.decode()
     assert "0.0001" in text
     assert "0.0002" in text

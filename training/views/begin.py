@@ -50,19 +50,18 @@ def begin(request: PersonRequest) -> HttpResponse:
 
 
 def _page(request: PersonRequest, form: BeginForm, *, refusal: str = "", status: int = 200) -> HttpResponse:
-    head = Version.objects.head()
+    head, hindrance, in_the_way = Version.objects.head(), "", None
     try:
         policies.check_can_begin(head, request.user)
     except NotAllowed as refused:
         return refuse(request, status=refused.status, title="Not for your role", sentence=str(refused))
     except Refused as refused:
-        hindrance = str(refused)
-    else:
-        hindrance = ""
+        hindrance, in_the_way = str(refused), getattr(refused, "round_pk", None)
     context = {
         "version": head,
         "refusal": "" if refusal == hindrance else refusal,
         "hindrance": hindrance,
+        "in_the_way": in_the_way,
         "is_unsaved": request.method == "POST",
         "preset": form.preset,
         "presets": [

@@ -107,6 +107,7 @@ def _round(round_: Round) -> dict[str, Any]:
         "worker": round_.lease_owner,
         "plan_digest": digest(round_.plan),
         "preset": round_.plan.get("preset", ""),
+        "trained_as": words.trained_as(round_.plan.get("preset"), round_.plan.get("overrides")),
         "overridden": [
             f"{spoken(found.area, found.what)}: {found.after} instead of {found.before}"
             for found in overridden(round_.plan)

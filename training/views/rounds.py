@@ -23,6 +23,7 @@ FIRST_ROUND = "A round opens by itself when a version is published, and an opera
 @require_safe
 def index(request: PersonRequest) -> HttpResponse:
     rows = Round.objects.select_related("version").prefetch_related("evaluations").defer("plan").order_by("-pk")
+    rows = rows.annotate(**words.SETTINGS)
     after = request.GET.get("after", "")
     if after.isdecimal():
         rows = rows.filter(pk__lt=min(int(after), 2**63 - 1))
@@ -84,7 +85,7 @@ def _load(pk: int) -> Round:
     return get_object_or_404(Round.objects.select_related("version", "decided_by"), pk=pk)
 
 
-def _row(round_: Round) -> dict[str, Any]:
+def _row(round_: Any) -> dict[str, Any]:
     state, label = words.STATES[round_.state]
     return {
         "pk": round_.pk,
@@ -95,6 +96,7 @@ def _row(round_: Round) -> dict[str, Any]:
         "percent": words.percent(round_),
         "created_at": round_.created_at,
         "finished_at": round_.finished_at,
+        "trained_as": words.trained_as(round_.preset, round_.overrides) if round_.overrides else "",
         "outcome": report.outcome(list(round_.evaluations.all())),
         "measures": report.before_and_after(list(round_.evaluations.all())),
     }

@@ -24,7 +24,7 @@ LINES = (plots.Line("zero", 0, "0 %"), plots.Line("middle", 50, "50 %"), plots.L
 @require_safe
 def show(request: HttpRequest) -> HttpResponse:
     found = Round.objects.filter(state=DONE).select_related("version").prefetch_related("evaluations")
-    found = found.defer("plan", "data_card", "result").order_by("-version__number", "-pk")
+    found = found.annotate(**words.SETTINGS).defer("plan", "data_card", "result").order_by("-version__number", "-pk")
     rounds = list(found[:MOST])[::-1]
     asked = batteries.of([round_.pk for round_ in rounds])
     context = {
@@ -53,7 +53,7 @@ def _measure(name: str, label: str, rounds: Sequence[Round], asked: Mapping[int,
     }
 
 
-def _row(name: str, round_: Round) -> dict[str, Any]:
+def _row(name: str, round_: Any) -> dict[str, Any]:
     found = rates(round_.evaluations.all())
     before, after = (found.get((name, arm)) for arm in (Arm.REFERENCE, Arm.TRAINED))
     return {
@@ -62,12 +62,15 @@ def _row(name: str, round_: Round) -> dict[str, Any]:
         "before": report.arm(before) if before else None,
         "after": report.arm(after) if after else None,
         "is_certified": after is not None and after.can_certify,
+        "is_own": bool(round_.overrides),
+        "trained_as": words.trained_as(round_.preset, round_.overrides),
         "why_not": "",
     }
 
 
 def _mark(row: Mapping[str, Any]) -> plots.Mark:
     after = row["after"]
+    own = f", {row['trained_as']}" if row["is_own"] else ""
     unsure = "" if row["is_certified"] else ", not certified: too many unscored"
     return plots.Mark(
         label=str(row["version"]),
@@ -75,7 +78,7 @@ def _mark(row: Mapping[str, Any]) -> plots.Mark:
         low=after["low"],
         high=after["high"],
         text=f"Version {row['version']}, round {row['round']}: {after['rate']:.0f} %, "
-        f"{after['low']:.0f} to {after['high']:.0f}, n = {after['n']}{unsure}",
+        f"{after['low']:.0f} to {after['high']:.0f}, n = {after['n']}{unsure}{own}",
         url=reverse("training:round-detail", args=[row["round"]]),
         kind=LookState.OK.value if row["is_certified"] else LookState.WARN.value,
         joined=not row["why_not"],

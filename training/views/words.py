@@ -1,5 +1,10 @@
 """Rounds, stages and measures as people read them."""
 
+from collections.abc import Sequence
+
+from django.db.models import F
+from django.db.models.fields.json import KT
+
 from training.models import Round
 from training.recipes.plan import STAGES
 from training.states import ABORTED, DONE, FAILED, PAUSED, QUEUED, RUNNING
@@ -25,6 +30,18 @@ MEASURE_LABELS = {
     "harmful_answered": "Harmful requests answered",
     "benign_refused": "Harmless requests declined",
 }
+
+
+# What `trained_as` takes, for lists that leave the plan where it is.
+SETTINGS = {"preset": KT("plan__preset"), "overrides": F("plan__overrides")}
+
+
+def trained_as(preset: str | None, overrides: Sequence[object] | None) -> str:
+    """By which settings a round trains: “preset cpu, 2 settings otherwise”; empty where its plan does not say."""
+    if not preset:
+        return ""
+    count = len(overrides or ())
+    return f"preset {preset}" + (f", {count} setting{'' if count == 1 else 's'} otherwise" if count else "")
 
 
 def position(round_: Round) -> str:
