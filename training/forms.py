@@ -21,7 +21,8 @@ PRESET_LABELS = {
 # What may be set, in parts, each setting with what it does.
 OFFERED: Mapping[str, Mapping[str, str]] = {
     "What it trains on": {
-        "seed": "Decides what is drawn and in which order. A round with the same seed and settings is the same again.",
+        "seed": "Decides what is learnt from and in which order; what measures stays the same. Another one shows how "
+        "much of a result is chance, and the same one with the same settings repeats a round.",
         "sizes.train": "At most so many harmful and so many harmless requests, if there are enough.",
         "sizes.ordinary": "At most so many harmless requests without a harmful twin, which show how to help.",
     },

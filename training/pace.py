@@ -74,7 +74,7 @@ def _durations(round_: Round) -> tuple[int | None, dict[str, timedelta]]:
     )
     rows = len(round_.plan["train"])
     count = Func(F("plan__train"), function="jsonb_array_length", output_field=IntegerField())
-    alike = alike.alias(rows=count).filter(rows__range=(rows * (1 - ABOUT), rows * (1 + ABOUT)))
+    alike = alike.alias(rows=count).filter(rows__gte=round(rows * (1 - ABOUT)), rows__lte=round(rows * (1 + ABOUT)))
     last = alike.filter(pace__isnull=False).exclude(pk=round_.pk).order_by("-pk").defer("plan").first()
     if last is None or last.finished_at is None:
         return None, {}

@@ -89,11 +89,13 @@ def freeze(
     # Each version's round looks at the same requests while the scenarios stay the same: a band that control rounds
     # measured holds for these alone.
     steady = _in_random_order(rows, random.Random(LOOKS_ORDER))  # noqa: S311
+    # Rounds of one version are measured alike, also where somebody chose another seed for one.
+    measuring = _in_random_order(rows, random.Random(seed))  # noqa: S311
     kept_out = KeptOut(asked, list(registered))
     clauses = tuple(kept_out.without(_clause(text)) for text in texts)
     seen = {normalise(example.request) for text in texts for example in text.examples}
     groups = {
-        "held_out": _take([row for row in rows if row.held_out], sizes.held_out, seen),
+        "held_out": _take([row for row in measuring if row.held_out], sizes.held_out, seen),
         "looks": _take([row for row in steady if not row.held_out], sizes.looks, seen),
         "train": _take(
             [row for row in rows if not row.held_out and row.settled_by in known], sizes.train, seen, kept_out

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import desk
 from tests.system import GaveUp, System, file_proposal, wait_for
+from training.recipes.plan import STAGES
 
 FILED = (
     ("G-01", "It reads the whole request before it judges a single word."),
@@ -50,6 +51,9 @@ def watch_round(page: Page, *, seconds: float) -> None:
     expect(page.locator("#round-result")).to_contain_text("After")
     measured = page.get_by_role("table", name="Before and after the round").locator("tbody tr")
     expect(measured).to_have_count(4)  # two measures, each before and after
+    # Without a reload: nothing is left to stop, and every stage says how long it took.
+    expect(page.get_by_text("Stop this round")).to_have_count(0)
+    expect(page.locator(".stage-detail")).to_have_text([re.compile(r"\d s\s*$")] * len(STAGES))
 
 
 def open_first_round(page: Page, *, seconds: float) -> None:
