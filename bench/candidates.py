@@ -136,8 +136,7 @@ def _compare(
 
 
 def amended(clause: Clause, draft: Candidate) -> Clause:
-    examples = (draft.example, *clause.examples) if draft.example else clause.examples
-    return replace(clause, text=draft.text, examples=examples)
+    return replace(clause, text=draft.text, examples=(*draft.examples[::-1], *clause.examples))
 
 
 def report(rows: Sequence[Row], judge: Judge, seed: int, seconds: float) -> None:

@@ -1,10 +1,11 @@
 """How many decisions halve over-refusal on requests held out: clusters with previews, against cases one by one.
 
-A simulated reviewer with a fixed rule. By clusters: the most pressing cluster first, one draft for all its cases, and
-a preview of it; accepted where fewer harmless requests of the preview are declined and no fewer harmful ones. One by
-one: the same cases in the order in which they arrived, a draft for each, without a preview; accepted where the draft's
-own measured score is above nothing. What an accepted draft does is measured on held-out twins, under the constitution
-as it is then; nothing is taken for granted.
+A simulated reviewer with a fixed rule. By clusters: the most pressing cluster first, the best draft for all its cases,
+a sentence or a decided example, and a preview of it; accepted where fewer harmless requests of the preview are declined
+and no fewer harmful ones. After the last cluster the queue is made anew of what is still declined, until nothing new is
+drafted. One by one: the same cases in the order in which they arrived, each decided as an example of its clause.
+Clauses of the first tier are left out, on which no machine proposes. What an accepted draft does is measured on
+held-out twins, under the constitution as it is then; nothing is taken for granted.
 """
 
 import argparse
@@ -19,10 +20,12 @@ from bench.survey.material import ROOT, Request, our_law, read_clauses, twins
 from bench.survey.ranking import Case, Ranked
 from bench.survey.reading import Found, Surveyor, shown
 from config.env import VAR
-from constitution.texts import ClauseText
+from constitution.models import Tier
+from constitution.texts import ClauseText, Example
+from training.engine.deciding import decided
 from training.engine.drafting import Case as Given
 from training.engine.preview import AFTER, BEFORE, Question, measure
-from training.engine.propose import propose
+from training.engine.propose import Candidate, propose
 from training.engine.signals import OVER_REFUSAL
 from training.engine.stats import wilson
 from training.findings import LEAST_SIGNAL
@@ -35,6 +38,7 @@ class Step:
     """One decision: what it was about, what became of it, and how many held-out harmless requests are declined now."""
 
     about: str
+    kind: str
     cases: int
     is_accepted: bool
     declined: int
@@ -42,11 +46,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Draft:
-    """A drafted wording of a clause, with the score that its producer measured."""
+    """A clause as it would be, and the requests that its producer saw."""
 
     clause: ClauseText
     after: ClauseText
-    score: float
+    kind: str
     seen: frozenset[str]
 
 
@@ -73,15 +77,24 @@ class Desk:
         return [Case(one, OVER_REFUSAL, one.read[OVER_REFUSAL]) for one in found if is_declined(one)]
 
     def draft(self, principle: str, cases: Sequence[Case]) -> Draft | None:
-        """The best draft for these cases under the clause as it is; None where nothing usable was written."""
-        clause, lm = self.law[principle], self.surveyor.lm
-        harmful = {one.pair: one.prompt for one in self.open if one.label == "harmful"}
-        given = [Given(one.prompt, "benign", harmful.get(one.found.request.pair, "")) for one in cases]
-        for found in propose(lm, shown(clause), given, seed=self.seed):
-            if found.text != clause.text:  # another decided example is no wording
-                after = clause.model_copy(update={"text": found.text})
-                return Draft(clause, after, found.score, frozenset(one.prompt for one in cases))
+        """The best draft for these cases under the clause as it is, if it does more good than harm to what it was
+        measured on, as one that is filed must; None where nothing usable was written."""
+        clause = self.law[principle]
+        for found in propose(self.surveyor.lm, shown(clause), self._given(cases), seed=self.seed)[:1]:
+            if found.score > 0:
+                return _draft(clause, found, cases)
         return None
+
+    def example(self, principle: str, case: Case) -> Draft | None:
+        """The case as a decided example of its clause; None where the model writes no answers that can stand in one."""
+        clause = self.law[principle]
+        for examples in decided(self.surveyor.lm, shown(clause), self._given([case]), seed=self.seed):
+            return _draft(clause, Candidate(clause.text, "", "example", examples=examples), [case])
+        return None
+
+    def _given(self, cases: Sequence[Case]) -> list[Given]:
+        harmful = {one.pair: one.prompt for one in self.open if one.label == "harmful"}
+        return [Given(one.prompt, "benign", harmful.get(one.found.request.pair, "")) for one in cases]
 
     def is_better(self, draft: Draft) -> bool:
         """What a preview shows on open requests of the clause that were not drafted on."""
@@ -98,8 +111,10 @@ class Desk:
                 changes[one.label] += after - before
         return changes["benign"] < 0 <= changes["harmful"]
 
-    def accept(self, draft: Draft) -> None:
-        self.law[draft.clause.principle] = draft.after
+    def decide(self, draft: Draft, cases: int, *, is_accepted: bool) -> Step:
+        if is_accepted:
+            self.law[draft.clause.principle] = draft.after
+        return Step(draft.clause.principle, draft.kind, cases, is_accepted, self.declined())
 
 
 def main() -> None:
@@ -110,7 +125,7 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=0)
     chosen = options.parse_args()
     surveyor = Surveyor.default(chosen.var / "models", VAR / "bench")
-    names = [clause.principle for clause in read_clauses(our_law())]
+    names = [clause.principle for clause in read_clauses(our_law()) if Tier(clause.tier) != Tier.UNIVERSAL]
     names = [name for name in names if any(one.settled_by == name for one in twins())][: chosen.principles]
     result = run(surveyor, our_law(), names, most=chosen.most, seed=chosen.seed)
     print(json.dumps(result))
@@ -135,40 +150,46 @@ def taken(steps: Iterator[Step], most: int, *, target: int) -> Iterator[Step]:
     """Decisions until the target is met, or so many were taken."""
     for number, step in enumerate(steps, 1):
         verdict = "accepted" if step.is_accepted else "rejected"
-        print(f"  {number:>3} {step.about:<8}{step.cases:>3} cases  {verdict}  {step.declined} declined", flush=True)
+        print(
+            f"  {number:>3} {step.about:<8}{step.kind:<10}{step.cases:>3} cases  {verdict}  {step.declined} declined",
+            flush=True,
+        )
         yield step
         if step.declined <= target or number == most:
             return
 
 
 def by_cluster(desk: Desk) -> Iterator[Step]:
-    """The most pressing cluster first."""
-    for cluster in clusters(desk):
-        draft = desk.draft(cluster.principle, cluster.cases)
-        if draft is None:
-            continue  # nothing is filed, so there is nothing to decide
-        is_accepted = desk.is_better(draft)
-        if is_accepted:
-            desk.accept(draft)
-        yield Step(cluster.principle, len(cluster.cases), is_accepted, desk.declined())
+    """The most pressing cluster first; once through all of them, those that are left, until nothing new is drafted."""
+    decided: set[str] = set()
+    is_new = True
+    while is_new:
+        is_new = False
+        for cluster in clusters(desk):
+            draft = desk.draft(cluster.principle, cluster.cases)
+            if draft and draft.after.digest not in decided:  # the same is not filed twice
+                is_new = True
+                decided.add(draft.after.digest)
+                yield desk.decide(draft, len(cluster.cases), is_accepted=desk.is_better(draft))
 
 
 def one_by_one(desk: Desk) -> Iterator[Step]:
     """The same cases as they arrived."""
     for case in desk.cases():
-        draft = desk.draft(case.principle, [case])
-        if draft is None:
-            continue
-        is_accepted = draft.score > 0
-        if is_accepted:
-            desk.accept(draft)
-        yield Step(case.principle, 1, is_accepted, desk.declined())
+        if draft := desk.example(case.principle, case):
+            yield desk.decide(draft, 1, is_accepted=True)
 
 
 def clusters(desk: Desk) -> list[Ranked]:
     law, cases = list(desk.law.values()), desk.cases()
     directions = desk.surveyor.directions(law, [one.found.request for one in cases])
     return ranking.queue(cases, directions, {clause.principle: clause.tier for clause in law})
+
+
+def _draft(clause: ClauseText, found: Candidate, cases: Sequence[Case]) -> Draft:
+    added = (Example.model_validate(asdict(example)) for example in reversed(found.examples))
+    after = clause.model_copy(update={"text": found.text, "examples": (*added, *clause.examples)})
+    return Draft(clause, after, found.kind, frozenset(one.prompt for one in cases))
 
 
 def is_declined(one: Found) -> bool:

@@ -5,6 +5,7 @@ inside functions alone, which only the gpu worker calls.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -16,7 +17,7 @@ from amendments.models import Amendment
 from amendments.reserved import Reserved, reserved
 from constitution.digests import digest
 from constitution.texts import ClauseText
-from training.drafts import Draft, operation
+from training.drafts import Draft, operations
 from training.errors import StageFailed
 
 if TYPE_CHECKING:
@@ -121,11 +122,11 @@ def _draft(
 
 def _may_be_filed(one: "Candidate", clause: ClauseText, law: Sequence[ClauseText], open_texts: Sequence[str]) -> bool:
     try:
-        change = operation(clause, one.text, _example(one))
+        change = operations(clause, one.text, _examples(one))
     except ValidationError as error:
         reasons = [str(error)]
     else:
-        reasons = linting.why_not([change], law, open_texts=open_texts if one.example is None else ())
+        reasons = linting.why_not(change, law, open_texts=() if one.examples else open_texts)
     if reasons:
         log.info("a draft was left out", principle=clause.principle, kind=one.kind, reasons=reasons)
     return not reasons
@@ -138,10 +139,8 @@ def _open_texts(principle: str) -> list[str]:
     return [content["text"] for content in contents if content.get("text")]
 
 
-def _example(one: "Candidate") -> dict[str, str] | None:
-    if one.example is None:
-        return None
-    return {name: getattr(one.example, name) for name in ("request", "expects", "right", "wrong")}
+def _examples(one: "Candidate") -> list[dict[str, str]]:
+    return [asdict(example) for example in one.examples]
 
 
 def _found(shown: "Clause", wrong: Sequence[Any], one: "Candidate", learned: list[int]) -> Draft:
@@ -154,4 +153,4 @@ def _found(shown: "Clause", wrong: Sequence[Any], one: "Candidate", learned: lis
     if one.kind in ("few-shot", "served"):
         origin |= {"temperature": SENTENCE_TEMPERATURE, "learned_from": learned}
     why = rationale(shown, wrong, one)
-    return Draft(one.text, one.kind, one.score, one.effect, one.harm, why, _example(one), origin)
+    return Draft(one.text, one.kind, one.score, one.effect, one.harm, why, _examples(one), origin)

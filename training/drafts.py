@@ -1,17 +1,17 @@
 """What is drafted for a cluster of cases: a measured change of one clause, and where it comes from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from amendments.operations import AddExample, AnyOperation, Revise
+from amendments.operations import AddExample, Operations, Revise
 from amendments.scores import effect_words
 from constitution.texts import ClauseText, Example
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A measured wording of a clause, or one more `example` that it decides, its text as it was: shifts of the refusal
+    """A measured wording of a clause, or `examples` that it decides as well, its text as it was: shifts of the refusal
     margin in nats, on the cases and on their twins. `origin`: prompt, seed, temperature, and what it learnt from."""
 
     text: str
@@ -20,16 +20,16 @@ class Draft:
     effect: float | None
     harm: float | None
     rationale: str
-    example: Mapping[str, str] | None = None
+    examples: Sequence[Mapping[str, str]] = ()
     origin: Mapping[str, Any] = field(default_factory=dict)
 
 
-def operation(clause: ClauseText, text: str, example: Mapping[str, str] | None = None) -> AnyOperation:
+def operations(clause: ClauseText, text: str, examples: Sequence[Mapping[str, str]] = ()) -> Operations:
     """What a draft does to the law. Raises pydantic's ValidationError for a text that no clause can have."""
-    if example is not None:
-        decided = Example.model_validate(dict(example))
-        return AddExample(principle=clause.principle, before=clause.digest, example=decided)
-    return Revise(principle=clause.principle, before=clause.digest, text=text)
+    if not examples:
+        return (Revise(principle=clause.principle, before=clause.digest, text=text),)
+    decided = [Example.model_validate(dict(example)) for example in examples]
+    return tuple(AddExample(principle=clause.principle, before=clause.digest, example=one) for one in decided)
 
 
 def measured(draft: Draft) -> dict[str, Any]:
@@ -41,6 +41,6 @@ def measured(draft: Draft) -> dict[str, Any]:
         "effect": draft.effect,
         "harm": draft.harm,
         "score_words": effect_words(draft.effect, draft.harm),
-        **({"example": dict(draft.example)} if draft.example else {}),
+        **({"examples": [dict(example) for example in draft.examples]} if draft.examples else {}),
         **draft.origin,
     }

@@ -22,7 +22,7 @@ from constitution.models import Tier
 from constitution.resolution import in_force
 from constitution.texts import ClauseText
 from training import actions, leases, reading
-from training.drafts import Draft, measured, operation
+from training.drafts import Draft, measured, operations
 from training.findings import Answered, Asked, Findings, keep
 from training.models import Reading, SurfacingRun
 
@@ -192,10 +192,10 @@ def _file(
             propose(
                 by=producer,
                 base=claimed.version,
-                operations=(operation(clause, best.text, best.example),),
+                operations=operations(clause, best.text, best.examples),
                 rationale=best.rationale,
                 cluster=cluster,
-                alternatives=[measured(draft) for draft in others if not draft.example],
+                alternatives=[measured(draft) for draft in others if not draft.examples],
                 measured={**measured(best), "seen": list(seen)},
                 priority=weight.priority,
                 priority_reason=f"{reason} {weight.reason}",

@@ -3,7 +3,7 @@
 from amendments.actions.arranging import assign, bring_back, defer, mark_duplicate
 from amendments.actions.board import recall, refer, vote
 from amendments.actions.calibrating import close_known, plant
-from amendments.actions.examples import edit_example
+from amendments.actions.examples import edit_examples
 from amendments.actions.proposing import edit, propose, withdraw
 from amendments.actions.settling import settle, settle_due
 from amendments.actions.voting import accept, edit_and_accept, reject, request_changes, take_back
@@ -16,7 +16,7 @@ __all__ = [
     "defer",
     "edit",
     "edit_and_accept",
-    "edit_example",
+    "edit_examples",
     "mark_duplicate",
     "plant",
     "propose",

@@ -1,4 +1,6 @@
-"""Rewording the answers of a decided example that is proposed."""
+"""Rewording the answers of decided examples that are proposed."""
+
+from collections.abc import Sequence
 
 from django.db import transaction
 
@@ -12,18 +14,18 @@ from constitution.errors import Refused
 from constitution.models import User
 from constitution.texts import Example
 
+Answers = Sequence[tuple[str, str]]
 
-def example_of(operations: Operations) -> Example | None:
-    """The one example that an amendment decides, whose answers can be reworded; None where there is no such."""
-    decided = [operation.example for operation in operations if isinstance(operation, AddExample)]
-    return decided[0] if len(decided) == 1 else None
+
+def examples_of(operations: Operations) -> list[Example]:
+    """The examples that an amendment decides, in its order: their answers can be reworded."""
+    return [operation.example for operation in operations if isinstance(operation, AddExample)]
 
 
 @transaction.atomic
-def edit_example(
-    *, amendment: Amendment, by: User, seen_digest: str, right: str, wrong: str, note: str = ""
-) -> Amendment:
-    """Reword the right and the wrong answer of the example that is proposed; votes on the answers before are void.
+def edit_examples(*, amendment: Amendment, by: User, seen_digest: str, answers: Answers, note: str = "") -> Amendment:
+    """Reword the right and the wrong answer of each example that is proposed, in their order; votes on the answers
+    before are void.
 
     Raises ContentMoved where it moved under the person, Refused where it decides no example or an answer cannot be law.
     """
@@ -34,7 +36,7 @@ def edit_example(
         raise ContentMoved
     if row.state == states.NEEDS_REBASE:
         raise Refused("The constitution changed in the same place. Edit the text to settle that, then the answers.")
-    operations = _answered(present(row), right, wrong)
+    operations = _answered(present(row), answers)
     if content_digest(operations) == row.digest:
         return row
     change_content(row, operations, author=by, note=note)
@@ -42,11 +44,11 @@ def edit_example(
     return row
 
 
-def _answered(operations: Operations, right: str, wrong: str) -> Operations:
-    if example_of(operations) is None:
-        raise Refused("This proposal decides no example, or several. Edit its text.")
+def _answered(operations: Operations, answers: Answers) -> Operations:
     stored = dump(operations)
-    for content in stored:
-        if content["op"] == "add_example":
-            content["example"] |= {"right": right, "wrong": wrong}
+    examples = [content["example"] for content in stored if content["op"] == "add_example"]
+    if not examples or len(examples) != len(answers):
+        raise Refused("This proposal decides no example, or not as many as you answered. Load the page again.")
+    for example, (right, wrong) in zip(examples, answers, strict=True):
+        example |= {"right": right, "wrong": wrong}
     return read_operations(stored)

@@ -1,8 +1,8 @@
-"""The form with which people reword the answers of a decided example that is proposed."""
+"""The form with which people reword the answers of decided examples that are proposed."""
 
 from typing import Any
 
-from amendments.actions.examples import example_of
+from amendments.actions.examples import examples_of
 from amendments.operations import Operations
 from amendments.views.panels import Attempt
 
@@ -11,15 +11,19 @@ LONGEST = 4000  # characters of an answer, see constitution.texts.Prose
 
 def example_form(operations: Operations, attempt: Attempt) -> dict[str, Any] | None:
     """The context of `amendments/example_form.html`; None where no example is decided."""
-    example = example_of(operations)
-    if example is None:
+    examples = examples_of(operations)
+    if not examples:
         return None
+    rights, wrongs = [example.right for example in examples], [example.wrong for example in examples]
     is_tried = attempt.action == "example"
+    if is_tried and len(attempt.rights) == len(attempt.wrongs) == len(examples):
+        rights, wrongs = attempt.rights, attempt.wrongs
+    rows = zip(examples, rights, wrongs, strict=True)
     return {
-        "request": example.request,
-        "expects": example.expects,
-        "right": attempt.text if is_tried else example.right,
-        "wrong": attempt.reason if is_tried else example.wrong,
+        "rows": [
+            {"request": example.request, "expects": example.expects, "right": right, "wrong": wrong}
+            for example, right, wrong in rows
+        ],
         "note": attempt.note if is_tried else "",
         "is_open": is_tried,
         "limit": LONGEST,

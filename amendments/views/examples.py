@@ -1,4 +1,4 @@
-"""Saving the answers of a decided example that is proposed."""
+"""Saving the answers of decided examples that are proposed."""
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -16,15 +16,23 @@ from constitution.people import PersonRequest
 @require_POST
 def edit(request: PersonRequest, pk: int) -> HttpResponse:
     amendment = get_object_or_404(Amendment, pk=pk)
-    right, wrong, note = (request.POST.get(name, "").strip() for name in ("right", "wrong", "note"))
-    right, wrong = right.replace("\r\n", "\n"), wrong.replace("\r\n", "\n")
+    rights, wrongs = ([_lines(text) for text in request.POST.getlist(name)] for name in ("right", "wrong"))
+    note = request.POST.get("note", "").strip()[:500]
     seen = request.POST.get("digest", "")
     try:
-        actions.edit_example(
-            amendment=amendment, by=request.user, seen_digest=seen, right=right, wrong=wrong, note=note[:500]
+        actions.edit_examples(
+            amendment=amendment,
+            by=request.user,
+            seen_digest=seen,
+            answers=list(zip(rights, wrongs, strict=False)),
+            note=note,
         )
     except Refused as refused:
-        attempt = Attempt("example", error=str(refused), text=right, reason=wrong, note=note, status=refused.status)
+        attempt = Attempt("example", error=str(refused), rights=rights, wrongs=wrongs, note=note, status=refused.status)
         return page(request, pk, attempt)
     messages.success(request, "Saved. Reviewers decide on these answers now.")
     return redirect("amendments:amendment-detail", pk)
+
+
+def _lines(text: str) -> str:
+    return text.strip().replace("\r\n", "\n")

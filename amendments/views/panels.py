@@ -42,6 +42,8 @@ class Attempt:
     of: str = ""
     status: int = 200
     lints: list[dict[str, str]] = field(default_factory=list)
+    rights: list[str] = field(default_factory=list)
+    wrongs: list[str] = field(default_factory=list)
 
 
 def decision(request: PersonRequest, amendment: Amendment, view: "Standing", attempt: Attempt) -> dict[str, Any]:

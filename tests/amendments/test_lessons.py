@@ -102,19 +102,27 @@ def test_answers_that_people_rewrote_are_pairs_and_the_others_are_none(
     proposal = propose(
         by=make_producer(),
         base=constitution,
-        operations=(AddExample(principle="G-01", before=clause.digest, example=example),),
+        operations=tuple(
+            AddExample(principle="G-01", before=clause.digest, example=one)
+            for one in (example, make_example("How do I kill a guard?"))
+        ),
         rationale="It declined.",
     )
     client.force_login(reviewer)
     assert b"How do I kill a hanging job?" in client.get(proposal.get_absolute_url()).content
     url = reverse("amendments:amendment-example", args=[proposal.pk])
     right = "Find its number with ps, then end it with kill."
-    stale = client.post(url, {"digest": "0", "right": "<b>Mine</b>", "wrong": example.wrong})
+    stale = client.post(url, {"digest": "0", "right": ["<b>Mine</b>", "No."], "wrong": [example.wrong, "Yes."]})
     assert stale.status_code == 409
     assert "&lt;b&gt;Mine&lt;/b&gt;</textarea>" in stale.content.decode(), "nothing is lost"
-    hidden = client.post(url, {"digest": proposal.digest, "right": "Use \u202ekill.", "wrong": example.wrong})
+    hidden = client.post(
+        url, {"digest": proposal.digest, "right": ["Use \u202ekill.", "No."], "wrong": [example.wrong, "Yes."]}
+    )
     assert (hidden.status_code, "hidden character" in hidden.content.decode()) == (409, True)
-    saved = client.post(url, {"digest": proposal.digest, "right": right, "wrong": example.wrong})
+    few = client.post(url, {"digest": proposal.digest, "right": right, "wrong": example.wrong})
+    assert (few.status_code, "not as many as you answered" in few.content.decode()) == (409, True)
+    answers = {"right": [right, "I won't help with that."], "wrong": [example.wrong, "With a knife."]}
+    saved = client.post(url, {"digest": proposal.digest, **answers})
     assert saved.status_code == 302
     proposal.refresh_from_db()
     accept(proposal, reviewer)
@@ -122,7 +130,7 @@ def test_answers_that_people_rewrote_are_pairs_and_the_others_are_none(
     proposal.refresh_from_db()
     assert proposal.version is not None
     assert edited_answers(constitution) == [], "it became law only later"
-    (found,) = edited_answers(proposal.version)
+    (found,) = edited_answers(proposal.version)  # the other answer was left as it was
     assert (found.request, found.expects) == (example.request, "help")
     assert (found.chosen, found.rejected) == ("Find its number with ps, then end it with kill.", example.right)
     Scenario.objects.create(

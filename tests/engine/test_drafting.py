@@ -10,7 +10,7 @@ import pytest
 
 from tests.engine.openai_server import serving
 from training.engine import prompts
-from training.engine.clauses import Clause
+from training.engine.clauses import Clause, Example
 from training.engine.drafting import Case, few_shot, usable_sentence
 from training.engine.judges.served import Server
 from training.engine.model import LanguageModel
@@ -88,14 +88,11 @@ def test_example_is_measured_on_the_other_cases_alone(
     lm: LanguageModel, clause: Clause, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bare = replace(clause, examples=clause.examples[:3])
-    said = iter([["I'm sorry, I can't."] * 2, ["Press three keys."] * 2])
-    monkeypatch.setattr("training.engine.propose._answers", lambda *_args: next(said))
+    example = Example(CASES[0].request, "help", "Press three keys.", "I'm sorry, I can't.")
+    monkeypatch.setattr("training.engine.propose.decided", lambda *_args, **_kw: [(example,)])
     found = [one for one in propose(lm, bare, CASES, samples=1) if one.kind == "example"]
-    assert [one.text for one in found] == [bare.text] * 2
-    assert {one.measured_on for one in found} == {1}
-    example = found[0].example
-    assert example is not None
-    assert (example.expects, example.right, example.wrong) == ("help", "Press three keys.", "I'm sorry, I can't.")
+    assert [(one.text, one.examples) for one in found] == [(bare.text, (example,))]
+    assert {one.measured_on for one in found} == {len(CASES) - 1}
 
 
 Answer = Callable[[BaseHTTPRequestHandler, dict[str, Any]], tuple[int, bytes] | None]

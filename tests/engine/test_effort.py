@@ -11,7 +11,12 @@ from bench.survey.reading import Store, Surveyor, shown
 from training.engine.judge import ProbeJudge, calibration_set
 from training.engine.model import LanguageModel
 
-STEPS = [Step("G-01", 3, True, 5), Step("H-01", 1, False, 5), Step("G-01", 2, True, 3), Step("H-02", 2, True, 2)]
+STEPS = [
+    Step("G-01", "example", 3, True, 5),
+    Step("H-01", "sample", 1, False, 5),
+    Step("G-01", "template", 2, True, 3),
+    Step("H-02", "example", 2, True, 2),
+]
 
 
 def test_decisions_end_where_the_target_is_met() -> None:

@@ -62,5 +62,6 @@ def test_contradicting_clauses_are_not_proposed_to_be_one() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_at_once_keep_it_once() -> None:
     version = publish_founding_version(clauses=law())
-    assert sorted(at_once(*[lambda: contradictions.keep(version)] * 2)) == [0, 1]
+    found = at_once(*[lambda: contradictions.keep(version)] * 2)
+    assert set(found) == {0, 1}
     assert EdgeCase.objects.count() == 1

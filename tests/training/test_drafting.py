@@ -12,7 +12,7 @@ from amendments.models import Amendment, Cluster, EdgeCase, Label, Producer, Pro
 from constitution.models import User, Version
 from tests.factories import make_producer
 from training.drafting_engine import drafter, identity, writer
-from training.drafts import Draft, measured, operation
+from training.drafts import Draft, measured, operations
 from training.engine.drafting import Drafted
 from training.engine.model import LanguageModel, load
 from training.errors import StageFailed
@@ -87,10 +87,14 @@ def test_case_that_is_held_out_by_now_is_neither_shown_nor_measured(
 def test_draft_becomes_a_rewording_or_a_decided_example(constitution: Version) -> None:
     clause = law(constitution)["G-01"]
     example = {"request": "How do I kill a job?", "expects": "help", "right": "With kill.", "wrong": "I can't."}
-    assert operation(clause, "Another text.").model_dump()["op"] == "revise"
-    decided = operation(clause, clause.text, example)
-    assert (decided.model_dump()["op"], decided.model_dump()["example"]["right"]) == ("add_example", "With kill.")
-    assert measured(Draft("T.", "example", 0.1, 0.1, None, "Why.", example))["example"] == example
+    assert [one.model_dump()["op"] for one in operations(clause, "Another text.")] == ["revise"]
+    other = {**example, "request": "How do I kill a man?", "expects": "decline"}
+    decided = [one.model_dump() for one in operations(clause, clause.text, [example, other])]
+    assert [(one["op"], one["example"]["request"]) for one in decided] == [
+        ("add_example", "How do I kill a job?"),
+        ("add_example", "How do I kill a man?"),
+    ]
+    assert measured(Draft("T.", "example", 0.1, 0.1, None, "Why.", [example]))["examples"] == [example]
 
 
 def test_served_model_is_another_producer_and_never_the_judge(lm: LanguageModel, settings: Settings) -> None:
@@ -144,7 +148,7 @@ def test_hostile_text_of_a_model_is_escaped_on_the_proposals_page(
     filed = propose(
         by=producer,
         base=constitution,
-        operations=(operation(clause, f"{clause.text} <script>text</script>"),),
+        operations=operations(clause, f"{clause.text} <script>text</script>"),
         rationale="<script>why</script>",
         cluster=cluster,
         alternatives=[{"text": "<script>other</script>", "kind": "few-shot"}],

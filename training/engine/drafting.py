@@ -169,7 +169,7 @@ def usable_sentence(drafted: str, clause: Clause, cases: Sequence[Case]) -> str:
     fits = SHORTEST_SENTENCE <= len(words) <= LONGEST_SENTENCE and sentence[:1].isupper() and not sentence.endswith("?")
     fits = fits and '"' not in sentence and not _FIRST_OR_SECOND.intersection(plain)
     heavy = [_stem(word) for word in _words(sentence)]
-    known = {_stem(word) for text in (clause.text, *(case.request for case in cases)) for word in _words(text)}
+    known = stems(clause.text, *(case.request for case in cases))
     in_circles = any(heavy.count(word) > MOST_OFTEN for word in heavy)
     if not fits or in_circles or not known.intersection(heavy) - _COMMON or not _says(sentence, cases[0].label):
         return ""
@@ -192,7 +192,7 @@ def usable_subject(drafted: str, clause: Clause, cases: Sequence[Case]) -> str:
     while words and words[-1].lower() in _LOOSE_ENDS:
         words.pop()
     heavy = [_stem(word) for word in words if _is_weighty(word)]
-    known = {_stem(word) for text in (clause.text, *(case.request for case in cases)) for word in _words(text)}
+    known = stems(clause.text, *(case.request for case in cases))
     fits = SHORTEST_SUBJECT <= len(words) <= LONGEST_SUBJECT
     fits = fits and not _OFF_SUBJECT.intersection(word.lower() for word in words)
     if not fits or len(set(heavy)) < len(heavy) or not known.intersection(heavy):
@@ -202,9 +202,13 @@ def usable_subject(drafted: str, clause: Clause, cases: Sequence[Case]) -> str:
 
 def is_said_already(sentence: str, text: str) -> bool:
     """Whether nearly all of the sentence's words of weight stand in one sentence of the text."""
-    weighty = {_stem(word) for word in _words(sentence)}
-    others = ({_stem(word) for word in _words(other)} for other in _SENTENCE.findall(text))
-    return any(len(weighty & other) >= 0.8 * len(weighty) for other in others)
+    weighty = stems(sentence)
+    return any(len(weighty & stems(other)) >= 0.8 * len(weighty) for other in _SENTENCE.findall(text))
+
+
+def stems(*texts: str) -> set[str]:
+    """The beginnings of their words of weight, by which texts are told to be about the same."""
+    return {_stem(word) for text in texts for word in _words(text)}
 
 
 def _words(text: str) -> list[str]:

@@ -1,32 +1,29 @@
 """Proposing: amended texts of a clause for the cases it got wrong, each with a measured effect.
 
-Candidates are the clause with one sentence added (see `drafting`), or the clause with one of the cases decided. All
-are measured alike, on what the proposer was shown; the measurement is the reference model's, so nothing here is a
-claim about a trained one.
+Candidates are the clause with one sentence added (see `drafting`), or the clause with some of the cases decided (see
+`deciding`). All are measured alike, on what the proposer was shown; the measurement is the reference model's, so
+nothing here is a claim about a trained one.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from training.engine.clauses import Clause, Example, clean
+from training.engine.deciding import PAIRS, decided
 from training.engine.drafting import Case, Drafted, Kind, few_shot, framed, from_templates, is_said_already
-from training.engine.generate import generate
-from training.engine.judges.pattern import says_no
 from training.engine.model import LanguageModel
-from training.engine.prompts import STOP, Lesson, follow
+from training.engine.prompts import Lesson, follow
 from training.engine.score import refusal_margin
 
 LONGEST_TEXT = 900  # characters of an amended clause
 MEASURED_CASES = 4
-EXAMPLES_TRIED = 2
-OPENING = "I can't"  # of an answer that declines: left alone, a small model evades
 Progress = Callable[[int, int], None]
 Write = Callable[[Clause, Sequence[Case], Sequence[Lesson], int, int], Sequence[Drafted]]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An amended clause: its text, and `example` where it is the clause as it was with one more case decided.
+    """An amended clause: its text, and `examples` where it is the clause as it was with cases decided.
 
     `effect` is the mean shift of the refusal margin on the cases in the wanted direction, `harm` the mean shift on
     their twins in the unwanted one (never negative), both in nats; None where not measured. `measured_on` counts cases.
@@ -37,7 +34,7 @@ class Candidate:
     kind: Kind
     effect: float | None = None
     harm: float | None = None
-    example: Example | None = None
+    examples: tuple[Example, ...] = ()
     prompt: str = ""
     seed: int | None = None
     sample: int | None = None
@@ -63,7 +60,8 @@ def propose(
 ) -> list[Candidate]:
     """Measured candidates, best first; empty without cases, or when nothing usable could be written.
 
-    Only the first MEASURED_CASES cases are measured on and the first few shown to the model: put the clearest first.
+    Each is measured on the first MEASURED_CASES cases that it does not decide itself, and the first few are shown to
+    the model: put the clearest first.
     `write` takes (clause, cases, lessons, samples, seed) and writes whole sentences in place of `lm`, which measures
     all the same. What is not `is_fit` is not measured. `on_progress(done, total)` counts candidates measured.
     """
@@ -72,9 +70,10 @@ def propose(
     whole = write(clause, cases, lessons, samples, seed) if write else _whole(lm, clause, cases, lessons, samples, seed)
     drafted = [*whole, *framed(lm, clause, cases, samples=samples, seed=seed), *from_templates(cases)]
     worded = {one.sentence: _worded(clause, one) for one in reversed(drafted) if _is_welcome(clause, one.sentence)}
-    candidates = [*reversed(worded.values()), *_decided(lm, clause, cases, seed)]
-    candidates = [candidate for candidate in candidates if is_fit(candidate)]
-    measured_on = cases[:MEASURED_CASES]
+    ways = decided(lm, clause, cases, seed=seed)
+    examples = [Candidate(clause.text, "", "example", examples=way, seed=seed) for way in ways]
+    candidates = [one for one in (*reversed(worded.values()), *examples) if is_fit(one)]
+    measured_on = cases[: MEASURED_CASES + PAIRS]
     before = _margins(lm, clause, measured_on)
     measured = []
     for done, candidate in enumerate(candidates, start=1):
@@ -95,15 +94,17 @@ def rationale(clause: Clause, cases: Sequence[Case], candidate: Candidate) -> st
     kind = "harmless" if cases[0].label == "benign" else "harmful"
     count = f"{len(cases)} {kind} request{'s' if len(cases) > 1 else ''}"
     lines = [f'Under {clause.principle or "this clause"} the model {wrong} {count}, such as "{cases[0].request}".']
-    if candidate.example is not None:
-        lines.append("The text stays as it is; one of them is decided, as an example for the others.")
+    if candidate.examples:
+        lines.append(f"The text stays as it is; {_decided_words(candidate, cases)}.")
     if candidate.effect is not None:
         way = "less" if cases[0].label == "benign" else "more"
-        what = "decided example" if candidate.example is not None else "added sentence"
+        many = len(candidate.examples) > 1
+        what = f"decided example{'s' if many else ''}" if candidate.examples else "added sentence"
+        not_moved = f"The {what} {'do' if many else 'does'} not move it the wanted way on them"
         lines.append(
             f"With the {what} it leans {way} to refusing them by {candidate.effect:.2f} nats on average"
             if candidate.effect > 0
-            else f"The {what} does not move it the wanted way on them ({candidate.effect:.2f} nats on average)"
+            else f"{not_moved} ({candidate.effect:.2f} nats on average)"
         )
         lines[-1] += f" (measured on {candidate.measured_on or min(len(cases), MEASURED_CASES)})."
     if candidate.harm is not None:
@@ -122,31 +123,15 @@ def _worded(clause: Clause, one: Drafted) -> Candidate:
     return Candidate(text, one.sentence, one.kind, prompt=one.prompt, seed=one.seed, sample=one.sample)
 
 
-def _decided(lm: LanguageModel, clause: Clause, cases: Sequence[Case], seed: int) -> list[Candidate]:
-    """The clause with one of the first cases decided: the model's own wrong answer beside a right one that it gives
-    when it is shown only cases of that kind. Left out where either is not what it should be, by its words.
-    """
-    known = {example.request.casefold() for example in clause.examples}
-    tried = [case for case in cases[:EXAMPLES_TRIED] if case.request.strip().casefold() not in known]
-    if not tried or len(cases) < 2:  # on the case that it decides nothing can be measured
-        return []
-    expects = "help" if cases[0].label == "benign" else "decline"
-    alike = replace(clause, examples=tuple(e for e in clause.examples if e.expects == expects))
-    opening = f" {OPENING}" if expects == "decline" else ""
-    wrong = _answers(lm, [follow(clause, case.request) for case in tried], seed)
-    right = _answers(lm, [follow(alike, case.request) + opening for case in tried], seed)
-    found = []
-    for case, bad, good in zip(tried, wrong, right, strict=True):
-        said = f"{OPENING} {good}".replace(" ,", ",") if opening else good
-        if good and bad and says_no(said) == (expects == "decline") and says_no(bad) == (expects == "help"):
-            example = Example(clean(case.request), expects, said, bad)
-            found.append(Candidate(clause.text, "", "example", example=example, seed=seed))
-    return found
-
-
-def _answers(lm: LanguageModel, prompts: Sequence[str], seed: int) -> list[str]:
-    written = generate(lm, prompts, max_new_tokens=32, seed=seed, stop=STOP, repetition_penalty=1.2)
-    return [clean(text, limit=400) for text in written]
+def _decided_words(candidate: Candidate, cases: Sequence[Case]) -> str:
+    """What it decides, as part of a sentence."""
+    own = sum(clean(case.request) in {e.request for e in candidate.examples} for case in cases)
+    beside = len(candidate.examples) - own
+    if own == 1 and not beside:
+        return "one of them is decided, as an example for the others"
+    return (
+        f"{own} of them are decided, and {beside} that look alike are decided the other way, as examples for the others"
+    )
 
 
 def _is_welcome(clause: Clause, sentence: str) -> bool:
@@ -164,13 +149,12 @@ def _margins(lm: LanguageModel, clause: Clause, cases: Sequence[Case]) -> dict[s
 def _measured(
     lm: LanguageModel, clause: Clause, candidate: Candidate, cases: Sequence[Case], before: dict[str, float]
 ) -> list[Candidate]:
-    """The candidate with its effect on the cases, but for the one that it decides itself; nothing without any."""
-    if candidate.example is not None:
-        cases = [case for case in cases if clean(case.request) != candidate.example.request]
-        amended = replace(clause, examples=(candidate.example, *clause.examples))  # as the operation does
-    else:
-        amended = replace(clause, text=candidate.text)
-    return [_with_effect(candidate, cases, before, _margins(lm, amended, cases))] if cases else []
+    """The candidate with its effect on the cases, but for those that it decides itself; nothing without any."""
+    own = {example.request for example in candidate.examples}
+    others = [case for case in cases if clean(case.request) not in own][:MEASURED_CASES]
+    # Examples come first, as the operation puts them: the last of them foremost.
+    amended = replace(clause, text=candidate.text, examples=(*candidate.examples[::-1], *clause.examples))
+    return [_with_effect(candidate, others, before, _margins(lm, amended, others))] if others else []
 
 
 def _with_effect(
