@@ -66,12 +66,12 @@ KINDS = {
     "rescope": "changes where it holds",
     "merge": "joins clauses into one",
     "split": "splits the clause",
-    "add_example": "adds a decided example",
+    "add_example": "adds to the decided examples",
 }
 
 
 def kind_label(amendment: Amendment) -> str:
-    """What the amendment does: "Rewords the clause and adds a decided example"."""
+    """What the amendment does: "Rewords the clause and adds to the decided examples"."""
     *first, last = [KINDS[kind] for kind in amendment.kinds]
     sentence = f"{', '.join(first)} and {last}" if first else last
     return sentence[0].upper() + sentence[1:]

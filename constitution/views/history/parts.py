@@ -11,7 +11,7 @@ from constitution.texts import ClauseText
 from constitution.views import documents
 
 PAGES = (("history", "Timeline"), ("compare-choose", "Compare"), ("search", "Search"), ("bisect", "Bisect"))
-FEW = 2  # examples that are shown without being asked for
+FEW = 4  # examples that are shown without being asked for
 RELATION_LABELS = (("refers_to", "Refers to"), ("precedes", "Prevails over"), ("exclusive_with", "Excludes"))
 
 
