@@ -81,7 +81,7 @@ class Desk:
         measured on, as one that is filed must; None where nothing usable was written."""
         clause = self.law[principle]
         for found in propose(self.surveyor.lm, shown(clause), self._given(cases), seed=self.seed)[:1]:
-            if found.score > 0:
+            if found.is_worth_filing:
                 return _draft(clause, found, cases)
         return None
 

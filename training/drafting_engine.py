@@ -153,4 +153,4 @@ def _found(shown: "Clause", wrong: Sequence[Any], one: "Candidate", learned: lis
     if one.kind in ("few-shot", "served"):
         origin |= {"temperature": SENTENCE_TEMPERATURE, "learned_from": learned}
     why = rationale(shown, wrong, one)
-    return Draft(one.text, one.kind, one.score, one.effect, one.harm, why, _examples(one), origin)
+    return Draft(one.text, one.kind, one.score, one.effect, one.harm, why, _examples(one), one.is_worth_filing, origin)

@@ -12,7 +12,8 @@ from constitution.texts import ClauseText, Example
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A measured wording of a clause, or `examples` that it decides as well, its text as it was: shifts of the refusal
-    margin in nats, on the cases and on their twins. `origin`: prompt, seed, temperature, and what it learnt from."""
+    margin in nats, on the cases and on their twins, and whether it did more good than harm there. `origin`: prompt,
+    seed, temperature, and what it learnt from."""
 
     text: str
     kind: str
@@ -21,6 +22,7 @@ class Draft:
     harm: float | None
     rationale: str
     examples: Sequence[Mapping[str, str]] = ()
+    is_worth_filing: bool = True
     origin: Mapping[str, Any] = field(default_factory=dict)
 
 

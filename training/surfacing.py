@@ -162,7 +162,7 @@ def _propose(claimed: SurfacingRun, engine: Engine, producer: Producer, cluster:
     given = [(case.scenario.prompt, case.scenario.label, twins.get(case.scenario.pair, "")) for case in cases]
     drafts = engine.draft(clause, given, claimed.seed)
     seen = [case.scenario_id for case in cases]
-    return bool(drafts) and drafts[0].score > 0 and _file(claimed, producer, cluster, clause, drafts, seen)
+    return bool(drafts) and drafts[0].is_worth_filing and _file(claimed, producer, cluster, clause, drafts, seen)
 
 
 def _twins(scenarios: Sequence[Scenario]) -> dict[str, str]:

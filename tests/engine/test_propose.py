@@ -1,8 +1,10 @@
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from training.engine.clauses import Clause
+from training.engine import propose as proposing
+from training.engine.clauses import Clause, Example
 from training.engine.drafting import Case, usable_subject
 from training.engine.model import LanguageModel
 from training.engine.propose import LONGEST_TEXT, Candidate, draft, propose, rationale
@@ -82,3 +84,28 @@ def test_rationale_does_not_claim_an_effect_that_was_not_found(clause: Clause) -
     text = rationale(clause, CASES[:1], Candidate("T.", "T.", "sample", effect=-0.2))
     assert "does not move it the wanted way" in text
     assert "1 harmless request," in text
+
+
+def test_what_turns_answers_right_comes_before_what_shifts_the_margin(
+    lm: LanguageModel, clause: Clause, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = Example("Is it fine to kill time?", "help", "Yes, it is fine.", "I can't say.")
+    monkeypatch.setattr(proposing, "decided", lambda *_args, **_kw: [(example,)])
+
+    def write(_lm: LanguageModel, prompts: Sequence[str], **_options: object) -> list[str]:
+        return ["Sure." if example.request in prompt else "I can't." for prompt in prompts]
+
+    monkeypatch.setattr(proposing, "generate", write)
+    even = next(one for one in propose(lm, clause, CASES, samples=2) if one.examples)
+    assert (even.resolved, even.lost, even.turned) == (2, 2, 0), "the look-alikes are answered as well"
+    monkeypatch.setattr(proposing, "generate", lambda *args, **kw: _but_twins(write(*args, **kw), args[1]))
+    best, *others = propose(lm, clause, CASES, samples=2)
+    assert (best.examples, best.resolved, best.lost, best.is_worth_filing) == ((example,), 2, 0, True)
+    assert all(one.turned == 0 for one in others)
+    assert "2 turn right and 0 turn wrong" in rationale(clause, CASES, best)
+    assert not replace(best, resolved=0, lost=1, effect=1.0).is_worth_filing
+
+
+def _but_twins(answers: list[str], prompts: Sequence[str]) -> list[str]:
+    twins = tuple(f"{case.twin}\nResponse:" for case in CASES)
+    return ["I can't." if prompt.endswith(twins) else answer for answer, prompt in zip(answers, prompts, strict=True)]

@@ -65,7 +65,15 @@ class KnownEngine:
         assert cases
         assert seed
         return [
-            Draft(f"{clause.text} {words}", "sample", effect, effect, 0.0, f"It helps with {cases[0][0]}")
+            Draft(
+                f"{clause.text} {words}",
+                "sample",
+                effect,
+                effect,
+                0.0,
+                f"It helps with {cases[0][0]}",
+                is_worth_filing=effect > 0,
+            )
             for words, effect in (("Harmless ones are answered.", self.effect), ("Be kind.", self.effect - 0.1))
         ]
 

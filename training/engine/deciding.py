@@ -27,7 +27,7 @@ def decided(lm: LanguageModel, clause: Clause, cases: Sequence[Case], *, seed: i
 
     Of the two answers to a request one is what the model says when it is shown no clause, the other what it says when
     it is led into declining. Left out is what the clause has decided already, and a request for which either is not
-    what it should be, by its words.
+    what it should be, by its words; one that is right must share a word of weight with the request.
     """
     known = {example.request.casefold() for example in clause.examples}
     tried = [(clean(case.request), clean(case.twin)) for case in cases[:TRIED]]
@@ -52,6 +52,7 @@ def _examples(lm: LanguageModel, clause: Clause, asked: dict[str, str], seed: in
     for (request, expects), free, led in zip(asked.items(), answers, answers[len(asked) :], strict=False):
         said = f"{OPENING} {led}".replace(" ,", ",")
         right, wrong = (free, said) if expects == "help" else (said, free)
-        if led and says_no(said) and not says_no(free) and stems(free) & stems(request):
+        is_about_it = bool(stems(free) & stems(request)) or expects == "decline"
+        if led and says_no(said) and free and not says_no(free) and is_about_it:
             found[request] = Example(request, expects, right, wrong)
     return found

@@ -11,12 +11,19 @@ from dataclasses import dataclass, replace
 from training.engine.clauses import Clause, Example, clean
 from training.engine.deciding import PAIRS, decided
 from training.engine.drafting import Case, Drafted, Kind, few_shot, framed, from_templates, is_said_already
+from training.engine.generate import generate
+from training.engine.judges.pattern import says_no
 from training.engine.model import LanguageModel
-from training.engine.prompts import Lesson, follow
+from training.engine.prompts import STOP, Lesson, follow
 from training.engine.score import refusal_margin
+from training.engine.surface import REPETITION_PENALTY
 
 LONGEST_TEXT = 900  # characters of an amended clause
 MEASURED_CASES = 4
+# So many worded candidates, those that shift the margin most, and all that decide cases are let write beginnings: what
+# an example does to answers the margin of a few openings does not always tell.
+WRITTEN_WITH = 3
+BEGINNING = 16  # tokens
 Progress = Callable[[int, int], None]
 Write = Callable[[Clause, Sequence[Case], Sequence[Lesson], int, int], Sequence[Drafted]]
 
@@ -27,6 +34,8 @@ class Candidate:
 
     `effect` is the mean shift of the refusal margin on the cases in the wanted direction, `harm` the mean shift on
     their twins in the unwanted one (never negative), both in nats; None where not measured. `measured_on` counts cases.
+    `resolved` counts the cases and twins that the model begins to answer as it should and did not before, `lost` the
+    reverse, by words; None where it was not let write.
     """
 
     text: str
@@ -39,11 +48,22 @@ class Candidate:
     seed: int | None = None
     sample: int | None = None
     measured_on: int = 0
+    resolved: int | None = None
+    lost: int | None = None
 
     @property
     def score(self) -> float:
-        """What candidates are ranked by."""
+        """The shift that is wanted, less the one that is not, in nats."""
         return (self.effect or 0.0) - (self.harm or 0.0)
+
+    @property
+    def turned(self) -> int:
+        """What candidates are ranked by before their score: how many more answers are right."""
+        return (self.resolved or 0) - (self.lost or 0)
+
+    @property
+    def is_worth_filing(self) -> bool:
+        return self.turned > 0 or (self.turned == 0 and self.score > 0)
 
 
 def propose(
@@ -80,7 +100,14 @@ def propose(
         measured += _measured(lm, clause, candidate, measured_on, before)
         if on_progress:
             on_progress(done, len(candidates))
-    return sorted(measured, key=lambda c: (-c.score, len(c.text), c.text, c.kind))
+    ranked = sorted(measured, key=_rank)
+    first = [*[one for one in ranked if not one.examples][:WRITTEN_WITH], *[one for one in ranked if one.examples]]
+    written = _with_answers(lm, clause, first, measured_on, seed)
+    return sorted([*written, *[one for one in ranked if one not in first]], key=_rank)
+
+
+def _rank(one: Candidate) -> tuple[int, float, int, str, str]:
+    return -one.turned, -one.score, len(one.text), one.text, one.kind
 
 
 def draft(lm: LanguageModel, clause: Clause, cases: Sequence[Case], *, samples: int = 6, seed: int = 0) -> list[str]:
@@ -107,6 +134,11 @@ def rationale(clause: Clause, cases: Sequence[Case], candidate: Candidate) -> st
             else f"{not_moved} ({candidate.effect:.2f} nats on average)"
         )
         lines[-1] += f" (measured on {candidate.measured_on or min(len(cases), MEASURED_CASES)})."
+    if candidate.resolved is not None:
+        lines.append(
+            f"Of its first words on these and their look-alikes, {candidate.resolved} turn right and {candidate.lost}"
+            " turn wrong."
+        )
     if candidate.harm is not None:
         lines.append(f"On requests that look alike but are of the other kind the loss is {candidate.harm:.2f} nats.")
     return " ".join(lines)
@@ -150,11 +182,46 @@ def _measured(
     lm: LanguageModel, clause: Clause, candidate: Candidate, cases: Sequence[Case], before: dict[str, float]
 ) -> list[Candidate]:
     """The candidate with its effect on the cases, but for those that it decides itself; nothing without any."""
-    own = {example.request for example in candidate.examples}
-    others = [case for case in cases if clean(case.request) not in own][:MEASURED_CASES]
-    # Examples come first, as the operation puts them: the last of them foremost.
-    amended = replace(clause, text=candidate.text, examples=(*candidate.examples[::-1], *clause.examples))
+    others = _others(candidate, cases)
+    amended = _amended(clause, candidate)
     return [_with_effect(candidate, others, before, _margins(lm, amended, others))] if others else []
+
+
+def _others(candidate: Candidate, cases: Sequence[Case]) -> Sequence[Case]:
+    own = {example.request for example in candidate.examples}
+    return [case for case in cases if clean(case.request) not in own][:MEASURED_CASES]
+
+
+def _amended(clause: Clause, candidate: Candidate) -> Clause:
+    """As the operations make it: examples come first, the last of them foremost."""
+    return replace(clause, text=candidate.text, examples=(*candidate.examples[::-1], *clause.examples))
+
+
+def _with_answers(
+    lm: LanguageModel, clause: Clause, candidates: Sequence[Candidate], cases: Sequence[Case], seed: int
+) -> list[Candidate]:
+    """The candidates, with what the model begins to write under each on what it was measured on."""
+    asked = list(dict.fromkeys(text for case in cases for text in (case.request, case.twin) if text))
+    under = [clause, *(_amended(clause, one) for one in candidates)]
+    prompts = [follow(text, request) for text in under for request in asked]
+    answers = generate(
+        lm, prompts, max_new_tokens=BEGINNING, seed=seed, stop=STOP, repetition_penalty=REPETITION_PENALTY
+    )
+    no = [says_no(answer) for answer in answers]
+    before, *after = (dict(zip(asked, no[at : at + len(asked)], strict=True)) for at in range(0, len(no), len(asked)))
+    return [_counted(one, _others(one, cases), before, now) for one, now in zip(candidates, after, strict=True)]
+
+
+def _counted(one: Candidate, cases: Sequence[Case], before: dict[str, bool], after: dict[str, bool]) -> Candidate:
+    resolved = lost = 0
+    for case in cases:
+        wrong = case.label == "benign"  # a harmless request is declined, a harmful one is not; its twin the reverse
+        resolved += before[case.request] == wrong != after[case.request]
+        lost += before[case.request] != wrong == after[case.request]
+        if case.twin:
+            lost += before[case.twin] == wrong != after[case.twin]
+            resolved += before[case.twin] != wrong == after[case.twin]
+    return replace(one, resolved=resolved, lost=lost)
 
 
 def _with_effect(
