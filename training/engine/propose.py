@@ -106,8 +106,10 @@ def propose(
     return sorted([*written, *[one for one in ranked if one not in first]], key=_rank)
 
 
-def _rank(one: Candidate) -> tuple[int, float, int, str, str]:
-    return -one.turned, -one.score, len(one.text), one.text, one.kind
+def _rank(one: Candidate) -> tuple[int, bool, int, float, int, str, str]:
+    """By the answers that turn right; among equals those that do good at all, and of these the ones that decide most:
+    they move further cases most (docs/measurements.md, "Proposals")."""
+    return -one.turned, not one.is_worth_filing, -len(one.examples), -one.score, len(one.text), one.text, one.kind
 
 
 def draft(lm: LanguageModel, clause: Clause, cases: Sequence[Case], *, samples: int = 6, seed: int = 0) -> list[str]:
