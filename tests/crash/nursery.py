@@ -47,8 +47,8 @@ def main() -> None:
     for line in sys.stdin:
         pid = os.fork()
         if not pid:
+            tell("pid", os.getpid())  # by the life itself, so that it comes before its first stage
             os._exit(live(Path(line.rstrip("\n"))))
-        tell("pid", pid)
         tell("end", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 

@@ -108,6 +108,7 @@ class Nursery:
                 now, deadline = said[1], time.monotonic() + seconds
             else:
                 now = said[1]
+        assert pid, "the life said nothing"  # 0 would be everybody in this group
         os.kill(pid, signal.SIGKILL)
         while (said := self.hear(60))[0] != "end":
             now = said[1]
