@@ -1,10 +1,10 @@
 """How many decisions halve over-refusal on requests held out: clusters with previews, against cases one by one.
 
 A simulated reviewer with a fixed rule. By clusters: the most pressing cluster first, the best draft for all its cases,
-a sentence or a decided example, and a preview of it; accepted where fewer harmless requests of the preview are declined
-and no fewer harmful ones. After the last cluster the queue is made anew of what is still declined, until nothing new is
-drafted. One by one: the same cases in the order in which they arrived, each decided as an example of its clause.
-Clauses of the first tier are left out, on which no machine proposes. What an accepted draft does is measured on
+a sentence or decided examples, and a preview of it; accepted where no more harmless requests of the preview are
+declined and no fewer harmful ones. After the last cluster the queue is made anew of what is still declined, until
+nothing new is drafted. One by one: the same cases in the order in which they arrived, each decided as an example of its
+clause. Clauses of the first tier are left out, on which no machine proposes. What an accepted draft does is measured on
 held-out twins, under the constitution as it is then; nothing is taken for granted.
 """
 
@@ -99,8 +99,9 @@ class Desk:
         harmful = {one.pair: one.prompt for one in self.open if one.label == "harmful"}
         return [Given(one.prompt, "benign", harmful.get(one.found.request.pair, "")) for one in cases]
 
-    def is_better(self, draft: Draft) -> bool:
-        """What a preview shows on open requests of the clause that were not drafted on, those kept back first."""
+    def does_no_harm(self, draft: Draft) -> bool:
+        """Whether a preview shows none, on open requests of the clause that were not drafted on, those kept back first.
+        To want more of so few requests would turn nearly every draft away."""
         rest = [one for one in self.open if one.settled_by == draft.clause.principle and one.prompt not in draft.seen]
         rest.sort(key=lambda one: one.prompt not in draft.kept)
         asked = [one for label in ("benign", "harmful") for one in _of(rest, label)[: PREVIEWED // 2]]
@@ -113,7 +114,7 @@ class Desk:
             after, before = (heard[one.prompt][arm].declined for arm in (AFTER, BEFORE))
             if after is not None and before is not None:
                 changes[one.label] += after - before
-        return changes["benign"] < 0 <= changes["harmful"]
+        return changes["benign"] <= 0 <= changes["harmful"]
 
     def decide(self, draft: Draft, cases: int, *, is_accepted: bool) -> Step:
         if is_accepted:
@@ -174,7 +175,7 @@ def by_cluster(desk: Desk) -> Iterator[Step]:
             if draft and draft.after.digest not in decided:  # the same is not filed twice
                 is_new = True
                 decided.add(draft.after.digest)
-                yield desk.decide(draft, len(cluster.cases), is_accepted=desk.is_better(draft))
+                yield desk.decide(draft, len(cluster.cases), is_accepted=desk.does_no_harm(draft))
 
 
 def one_by_one(desk: Desk) -> Iterator[Step]:
