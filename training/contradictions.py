@@ -18,24 +18,27 @@ SOURCE = "decided examples that contradict each other"
 
 def producer() -> Producer:
     """Under which name these rules find cases: another one when they change."""
-    return Producer.objects.get_or_create(model="Contradiction rules", checkpoint=digest([RULES]), prompts=digest([]))[
-        0
-    ]
+    rules = digest([RULES])
+    return Producer.objects.get_or_create(model="Contradiction rules", checkpoint=rules, prompts=digest([]))[0]
 
 
 @transaction.atomic
 def keep(version: Version) -> int:
     """File a case for each request that is decided both ways, under the clause that has it declined; how many are new.
     None for what is held out: nothing is proposed on it."""
-    filed = sum(_file(version, one) for one in opposed(version.texts()))
+    found = opposed(version.texts())
+    if not found:
+        return 0
+    wait_for_turn()
+    by = producer()
+    filed = sum(_file(version, one, by) for one in found)
     if filed:
         announce("queue")
     return filed
 
 
-def _file(version: Version, one: Opposed) -> bool:
+def _file(version: Version, one: Opposed, by: Producer) -> bool:
     text = ScenarioText(prompt=one.request)
-    wait_for_turn()
     scenario = Scenario.objects.filter(digest=text.digest).first()
     if scenario is None:
         scenario = text.row(SOURCE)
@@ -44,7 +47,5 @@ def _file(version: Version, one: Opposed) -> bool:
     if scenario.held_out or EdgeCase.objects.filter(**key).exists():
         return False
     cluster = cluster_for(version=version.pk, principle=one.declined_by, signal=Signal.CONFLICT)
-    EdgeCase.objects.create(
-        **key, cluster=cluster, producer=producer(), score=1.0, response=one.answer, why=one.sentence
-    )
+    EdgeCase.objects.create(**key, cluster=cluster, producer=by, score=1.0, response=one.answer, why=one.sentence)
     return True

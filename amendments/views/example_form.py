@@ -16,9 +16,10 @@ def example_form(operations: Operations, attempt: Attempt) -> dict[str, Any] | N
         return None
     rights, wrongs = [example.right for example in examples], [example.wrong for example in examples]
     is_tried = attempt.action == "example"
-    if is_tried and len(attempt.rights) == len(attempt.wrongs) == len(examples):
-        rights, wrongs = attempt.rights, attempt.wrongs
-    rows = zip(examples, rights, wrongs, strict=True)
+    # What was typed stays, also where there are more or fewer examples by now than there were fields.
+    rights = [*attempt.rights, *rights[len(attempt.rights) :]]
+    wrongs = [*attempt.wrongs, *wrongs[len(attempt.wrongs) :]]
+    rows = zip(examples, rights, wrongs, strict=False)
     return {
         "rows": [
             {"request": example.request, "expects": example.expects, "right": right, "wrong": wrong}

@@ -121,6 +121,7 @@ def test_answers_that_people_rewrote_are_pairs_and_the_others_are_none(
     assert (hidden.status_code, "hidden character" in hidden.content.decode()) == (409, True)
     few = client.post(url, {"digest": proposal.digest, "right": right, "wrong": example.wrong})
     assert (few.status_code, "not as many as you answered" in few.content.decode()) == (409, True)
+    assert f"{right}</textarea>" in few.content.decode(), "nothing is lost"
     answers = {"right": [right, "I won't help with that."], "wrong": [example.wrong, "With a knife."]}
     saved = client.post(url, {"digest": proposal.digest, **answers})
     assert saved.status_code == 302
