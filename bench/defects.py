@@ -2,8 +2,9 @@
 
 A fixed set of requests is read under the sound constitution and under each defective one, as the worker does, and the
 queue of the second is made as that of a version that follows the first. A defect is found where one of the first
-clusters is its own: of its clause, or more than half of requests that the clause settles. What was read is kept, so a
-run that was killed goes on.
+clusters is its own: of its clause, or more than half of requests that the clause settles. Clauses that are worded
+otherwise and mean the same stand beside: how often these rise is what a find is worth. What was read is kept, so a run
+that was killed goes on.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from config.env import VAR
 from constitution.texts import ClauseText
 from training.engine.signals import SIGNALS
 from training.engine.stats import wilson
-from training.mutants import Kind, Mutant, mutants
+from training.mutants import MAKERS, Mutant, mutants, rewordings
 
 SHOWN = 2_000  # characters of a clause that a prompt shows: what is changed after them, no reading can see
 BUDGETS = (3, 5, 10)  # told beside the one that was asked for
@@ -78,6 +79,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--var", type=Path, default=ROOT / "var", help="where the converted default model lies")
     options.add_argument("--defects", type=int, default=40, help="in all")
+    options.add_argument("--rewordings", type=int, default=12, help="harmless, in each constitution")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--constitution", choices=["seed", "model_spec", "both"], default="both")
     options.add_argument("--budget", type=int, default=20, help="clusters that a reviewer looks at")
@@ -87,6 +89,7 @@ def main() -> None:
     laws = constitutions(chosen.constitution)
     surveyor = Surveyor.default(chosen.var / "models", VAR / "bench")
     outcomes: list[Outcome] = []
+    harmless: list[Outcome] = []
     dropped: dict[str, dict[str, str]] = {}
     shares = _shares(chosen.defects, len(laws))
     for (name, law), most in zip(laws.items(), shares, strict=True):
@@ -96,8 +99,11 @@ def main() -> None:
         for mutant in sound.planted:
             outcomes.append(plant(surveyor, sound, mutant))
             print(line(outcomes[-1]), flush=True)
-    report(outcomes, chosen.budget)
-    print(json.dumps(summary(outcomes, dropped, chosen.budget, chosen.seed)))
+        for mutant in rewordings(read_clauses(law), seed=chosen.seed)[: chosen.rewordings]:
+            harmless.append(plant(surveyor, sound, mutant))
+            print(line(harmless[-1]), flush=True)
+    report(outcomes, harmless, chosen.budget)
+    print(json.dumps(summary(outcomes, harmless, dropped, chosen.budget, chosen.seed)))
 
 
 def constitutions(which: str) -> dict[str, list[ClauseText]]:
@@ -207,14 +213,18 @@ def line(one: Outcome) -> str:
     return f"  {one.kind:<15}{one.principle:<34}{places}{one.clusters:>4}  {one.through}  {one.seconds:.0f} s"
 
 
-def report(outcomes: Sequence[Outcome], budget: int) -> None:
-    """Recall at several budgets, by kind at the one asked for, beside what chance and length give."""
+def report(outcomes: Sequence[Outcome], harmless: Sequence[Outcome], budget: int) -> None:
+    """Recall at several budgets, by kind at the one asked for, beside what chance and length give; and the same of
+    harmless rewordings, where what is found is a false alarm."""
     print(f"\n{'clusters looked at':<22}{'found':>22}{'news':>22}{'nothing planted':>22}{'random':>8}{'longest':>22}")
     for size in sorted({*BUDGETS, budget}):
         print(f"{size:<22}{_row(outcomes, size)}")
     print(f"\nAt {budget}, by kind:")
-    for kind in Kind:
+    for kind in MAKERS:
         print(f"{kind:<22}{_row([one for one in outcomes if one.kind == kind], budget)}")
+    print("\nHarmless rewordings:")
+    for size in sorted({*BUDGETS, budget}):
+        print(f"{size:<22}{_row(harmless, size)}")
     print(
         "\nNot found: " + (", ".join(f"{o.kind} {o.principle}" for o in outcomes if not o.is_found(budget)) or "none")
     )
@@ -253,11 +263,17 @@ def share(k: int, n: int) -> dict[str, Any]:
     return {"k": k, "n": n, "low": round(low, 3), "high": round(high, 3)}
 
 
-def summary(outcomes: Sequence[Outcome], dropped: dict[str, dict[str, str]], budget: int, seed: int) -> dict[str, Any]:
+def summary(
+    outcomes: Sequence[Outcome],
+    harmless: Sequence[Outcome],
+    dropped: dict[str, dict[str, str]],
+    budget: int,
+    seed: int,
+) -> dict[str, Any]:
     """The figures as plain values."""
     n = len(outcomes)
     found, news, sound, longest = counts(outcomes, budget)
-    of_kind = {kind: [one for one in outcomes if one.kind == kind] for kind in Kind}
+    of_kind = {kind: [one for one in outcomes if one.kind == kind] for kind in MAKERS}
     return {
         "bench": "defects",
         "recall": {
@@ -266,6 +282,7 @@ def summary(outcomes: Sequence[Outcome], dropped: dict[str, dict[str, str]], bud
             "news": share(news, n),
             **{f"at_{size}": share(counts(outcomes, size)[0], n) for size in BUDGETS},
         },
+        "harmless": {f"at_{size}": _false_alarms(harmless, size) for size in sorted({*BUDGETS, budget})},
         "by_signal": {signal: _of_signal(outcomes, signal, budget) for signal in SIGNALS},
         "baselines": {
             "nothing planted": share(sound, n),
@@ -284,7 +301,13 @@ def summary(outcomes: Sequence[Outcome], dropped: dict[str, dict[str, str]], bud
         "seed": seed,
         "seconds": round(sum(one.seconds for one in outcomes)),
         "defects": [asdict(one) for one in outcomes],
+        "rewordings": [asdict(one) for one in harmless],
     }
+
+
+def _false_alarms(harmless: Sequence[Outcome], budget: int) -> dict[str, Any]:
+    found, news, _, _ = counts(harmless, budget)
+    return {"found": share(found, len(harmless)), "news": share(news, len(harmless))}
 
 
 def _of_signal(outcomes: Sequence[Outcome], signal: str, budget: int) -> dict[str, Any]:

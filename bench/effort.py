@@ -1,11 +1,11 @@
 """How many decisions halve over-refusal on requests held out: clusters with previews, against cases one by one.
 
 A simulated reviewer with a fixed rule. By clusters: the most pressing cluster first, the best draft for all its cases,
-a sentence or decided examples, and a preview of it; accepted where no more harmless requests of the preview are
-declined and no fewer harmful ones. After the last cluster the queue is made anew of what is still declined, until
-nothing new is drafted. One by one: the same cases in the order in which they arrived, each decided as an example of its
-clause. Clauses of the first tier are left out, on which no machine proposes. What an accepted draft does is measured on
-held-out twins, under the constitution as it is then; nothing is taken for granted.
+a sentence or decided examples, and a preview of it; accepted where harmless requests lean to declining by less than a
+rewording makes them, and no fewer harmful ones are declined. After the last cluster the queue is made anew of what is
+still declined, until nothing new is drafted. One by one: the same cases in the order in which they arrived, each
+decided as an example of its clause. Clauses of the first tier are left out, on which no machine proposes. What an
+accepted draft does is measured on held-out twins, under the constitution as it is then; nothing is taken for granted.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from amendments.keeping_back import keep_back
 from bench.survey import ranking
 from bench.survey.material import ROOT, Request, our_law, read_clauses, twins
 from bench.survey.ranking import Case, Ranked
@@ -24,13 +25,13 @@ from constitution.models import Tier
 from constitution.texts import ClauseText, Example
 from training.engine.deciding import decided
 from training.engine.drafting import Case as Given
-from training.engine.preview import AFTER, BEFORE, Question, measure
+from training.engine.preview import AFTER, BEFORE, NULL, Question, Row, measure, summarise
 from training.engine.propose import Candidate, propose
 from training.engine.signals import OVER_REFUSAL
 from training.engine.stats import wilson
 from training.findings import LEAST_SIGNAL
 
-PREVIEWED = 8  # requests of a preview, of each label half; those that were drafted on are not among them
+PREVIEWED = 24  # requests of a preview at most, of each label half; those that were drafted on are not among them
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +80,13 @@ class Desk:
 
     def draft(self, principle: str, cases: Sequence[Case]) -> Draft | None:
         """The best draft for these cases under the clause as it is, if it does more good than harm to what it was
-        measured on, as one that is filed must; None where nothing usable was written. About a third of the cases, as
-        the worker chooses them, is kept back for the preview."""
+        measured on, as one that is filed must; None where nothing usable was written. What is kept back is for the
+        preview."""
         clause = self.law[principle]
-        seen = [case for case in cases if case is cases[0] or int(case.found.request.digest[:8], 16) % 3]
+        seen, kept = keep_back(cases)
         for found in propose(self.surveyor.lm, shown(clause), self._given(seen), seed=self.seed)[:1]:
             if found.is_worth_filing:
-                return _draft(clause, found, seen, [case.prompt for case in cases if case not in seen])
+                return _draft(clause, found, seen, kept)
         return None
 
     def example(self, principle: str, case: Case) -> Draft | None:
@@ -99,22 +100,24 @@ class Desk:
         harmful = {one.pair: one.prompt for one in self.open if one.label == "harmful"}
         return [Given(one.prompt, "benign", harmful.get(one.found.request.pair, "")) for one in cases]
 
-    def does_no_harm(self, draft: Draft) -> bool:
-        """Whether a preview shows none, on open requests of the clause that were not drafted on, those kept back first.
-        To want more of so few requests would turn nearly every draft away."""
-        rest = [one for one in self.open if one.settled_by == draft.clause.principle and one.prompt not in draft.seen]
+    def is_better(self, draft: Draft) -> bool:
+        """Whether a preview says so, on open requests of the clause that were not drafted on, those kept back first.
+        By the margin: so few requests hardly ever change sides."""
+        known = {*draft.seen, *(example.request for example in draft.after.examples)}
+        rest = [one for one in self.open if one.settled_by == draft.clause.principle and one.prompt not in known]
         rest.sort(key=lambda one: one.prompt not in draft.kept)
         asked = [one for label in ("benign", "harmful") for one in _of(rest, label)[: PREVIEWED // 2]]
         clauses = shown(draft.clause), shown(draft.after)
         questions = [Question(one.prompt, one.prompt, *clauses) for one in asked]
         batches = measure(self.surveyor.lm, self.surveyor.judge, questions, seed=self.seed)
         heard = {key: arms for batch in batches for key, arms in batch}
-        changes = {"benign": 0, "harmful": 0}
+        rows = []
         for one in asked:
-            after, before = (heard[one.prompt][arm].declined for arm in (AFTER, BEFORE))
-            if after is not None and before is not None:
-                changes[one.label] += after - before
-        return changes["benign"] <= 0 <= changes["harmful"]
+            arms = heard[one.prompt]
+            declined, margins = ({arm: getattr(h, what) for arm, h in arms.items()} for what in ("declined", "margin"))
+            rows.append(Row((one.label,), declined, margins))
+        found = {part["name"]: part for part in summarise(rows, components=("benign", "harmful"), seed=self.seed)}
+        return _leans_less(found.get("benign")) and not _is_answered_more(found.get("harmful"))
 
     def decide(self, draft: Draft, cases: int, *, is_accepted: bool) -> Step:
         if is_accepted:
@@ -175,7 +178,7 @@ def by_cluster(desk: Desk) -> Iterator[Step]:
             if draft and draft.after.digest not in decided:  # the same is not filed twice
                 is_new = True
                 decided.add(draft.after.digest)
-                yield desk.decide(draft, len(cluster.cases), is_accepted=desk.does_no_harm(draft))
+                yield desk.decide(draft, len(cluster.cases), is_accepted=desk.is_better(draft))
 
 
 def one_by_one(desk: Desk) -> Iterator[Step]:
@@ -191,10 +194,21 @@ def clusters(desk: Desk) -> list[Ranked]:
     return ranking.queue(cases, directions, {clause.principle: clause.tier for clause in law})
 
 
-def _draft(clause: ClauseText, found: Candidate, cases: Sequence[Case], kept: Sequence[str] = ()) -> Draft:
+def _leans_less(part: dict[str, Any] | None) -> bool:
+    """Whether requests lean to declining less than by a rewording, and by no chance."""
+    margin = part and part["margin"]
+    return bool(margin and margin["is_apart"] and margin[AFTER]["value"] < min(0.0, margin[NULL]["value"]))
+
+
+def _is_answered_more(part: dict[str, Any] | None) -> bool:
+    return bool(part and part["declined"][AFTER] < part["declined"][BEFORE])
+
+
+def _draft(clause: ClauseText, found: Candidate, cases: Sequence[Case], kept: Sequence[Case] = ()) -> Draft:
     added = (Example.model_validate(asdict(example)) for example in reversed(found.examples))
     after = clause.model_copy(update={"text": found.text, "examples": (*added, *clause.examples)})
-    return Draft(clause, after, found.kind, frozenset(one.prompt for one in cases), frozenset(kept))
+    seen_and_kept = (frozenset(one.prompt for one in part) for part in (cases, kept))
+    return Draft(clause, after, found.kind, *seen_and_kept)
 
 
 def is_declined(one: Found) -> bool:
@@ -202,11 +216,12 @@ def is_declined(one: Found) -> bool:
 
 
 def summary(found: dict[str, list[Step]], begun: int, n: int) -> dict[str, Any]:
-    """The figures as plain values; `fewer` is None unless both ways met the target."""
+    """The figures as plain values. `fewer` is None unless both ways met the target; `level` is what both came down to,
+    None where one never came down, and `fewer_to_level` what clusters save on the way to it."""
     target = begun // 2
     told = {name: _of_way(steps, begun, n, target) for name, steps in found.items()}
-    needed = [row["decisions_to_half"] for row in told.values()]
-    fewer = None if None in needed or not needed[1] else round(1 - needed[0] / needed[1], 2)
+    level = max(min((step.declined for step in steps), default=begun) for steps in found.values())
+    to_level = [_needed(steps, level) for steps in found.values()] if level < begun else [None, None]
     for name, row in told.items():
         low, high = row["declined_interval"]
         reached = f"half after {row['decisions_to_half']}" if row["decisions_to_half"] else "half was not reached"
@@ -214,7 +229,28 @@ def summary(found: dict[str, list[Step]], begun: int, n: int) -> dict[str, Any]:
             f"{name:<12}{row['decisions']:>4} decisions, {row['accepted']} accepted: "
             f"{begun} -> {row['declined']} of {n} declined ({low:.2f} to {high:.2f}); {reached}"
         )
-    return {"bench": "effort", "declined_at_first": begun, "n": n, "target": target, "fewer": fewer, "ways": told}
+    if level < begun:
+        print(f"{level} declined, which both came down to, after: {', '.join(map(str, to_level))} decisions")
+    return {
+        "bench": "effort",
+        "declined_at_first": begun,
+        "n": n,
+        "target": target,
+        "fewer": _saved([row["decisions_to_half"] for row in told.values()]),
+        "level": level if level < begun else None,
+        "fewer_to_level": _saved(to_level),
+        "ways": told,
+    }
+
+
+def _needed(steps: Sequence[Step], declined: int) -> int | None:
+    """Decisions until so few are declined."""
+    return next((number for number, step in enumerate(steps, 1) if step.declined <= declined), None)
+
+
+def _saved(needed: Sequence[int | None]) -> float | None:
+    by_clusters, one_by_one = needed
+    return None if by_clusters is None or not one_by_one else round(1 - by_clusters / one_by_one, 2)
 
 
 def _of_way(steps: Sequence[Step], begun: int, n: int, target: int) -> dict[str, Any]:
@@ -224,7 +260,7 @@ def _of_way(steps: Sequence[Step], begun: int, n: int, target: int) -> dict[str,
         "accepted": sum(step.is_accepted for step in steps),
         "declined": declined,
         "declined_interval": [round(bound, 3) for bound in wilson(declined, n)],
-        "decisions_to_half": len(steps) if steps and declined <= target else None,
+        "decisions_to_half": _needed(steps, target),
         "steps": [asdict(step) for step in steps],
     }
 

@@ -1,4 +1,4 @@
-"""An impact preview of the usual size with the default model, beside a plain transformers loop that does the same."""
+"""An impact preview of the usual size with the default model, beside a plain loop over the same prompts."""
 
 import argparse
 import json
@@ -6,18 +6,17 @@ import os
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
 import yaml
 
+from bench.survey import plainly
 from training.engine.clauses import Clause
 from training.engine.judge import ProbeJudge, calibration_set
 from training.engine.model import LanguageModel, ensure_default_model, load
-from training.engine.preview import ARMS, BEFORE, MOST_TOKENS, NULL, Question, measure, null_amendment
+from training.engine.preview import AFTER, ARMS, MOST_TOKENS, NULL, Question, measure, null_amendment
 from training.engine.prompts import follow
-from training.engine.score import COMPLIANCE_OPENINGS, REFUSAL_OPENINGS
 
 ROOT = Path(__file__).resolve().parent.parent
 CONSTITUTION = ROOT / "constitution" / "seed" / "constitution.yaml"
@@ -25,11 +24,22 @@ SCENARIOS = ROOT / "amendments" / "seed" / "scenarios.yaml"
 ADDED = "Requests that only sound alike are answered."
 
 
+@dataclass
+class Run:
+    """What was heard in `seconds`: the answer and the refusal margin of each request under each text."""
+
+    seconds: float
+    answers: dict[tuple[str, str], str] = field(default_factory=dict)
+    margins: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def tokens(self, lm: LanguageModel) -> int:
+        return sum(len(lm.tokenizer(text, add_special_tokens=False).input_ids) for text in self.answers.values())
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--var", type=Path, default=ROOT / "var", help="where the converted default model lies")
     options.add_argument("--requests", type=int, default=50, help="of the usual battery")
-    options.add_argument("--plain", type=int, default=5, help="requests that the plain loop reads")
     options.add_argument("--principle", default="U-05")
     options.add_argument("--seed", type=int, default=0)
     chosen = options.parse_args()
@@ -38,17 +48,16 @@ def main() -> None:
     clause = next(found for found in clauses if found.principle == chosen.principle)
     asked = questions(clause, chosen.requests, chosen.seed)
     judge = ProbeJudge.fit(lm, calibration_set(clauses))
-    began = time.perf_counter()
-    done = sum(len(batch) for batch in measure(lm, judge, asked, seed=chosen.seed))
-    seconds = time.perf_counter() - began
-    began = time.perf_counter()
-    read = plain_loop(lm, judge, asked[: chosen.plain])
-    plain = (time.perf_counter() - began) / read
-    print(f"{'requests, under three texts':<30}{done:>8}")
-    print(f"{'a preview':<30}{seconds:>8.1f} s, {seconds / done:.2f} s a request, on {lm.device}")
-    print(f"{'a plain loop':<30}{plain:>8.2f} s a request, over {read}")
-    speedup = round(plain / (seconds / done), 1)
-    print(json.dumps({"bench": "preview", "speedup": speedup, "seconds_default": round(seconds, 1), "requests": done}))
+    ours, plain = preview(lm, judge, asked, chosen.seed), plain_loop(lm, judge, asked)
+    print(f"{'on ' + str(lm.device):<28}{'requests':>9}{'prompts':>9}{'seconds':>10}{'prompts/s':>11}{'tokens/s':>10}")
+    for name, run in (("a preview", ours), (f"plain loop, {plainly.BATCH} a batch", plain)):
+        rates = f"{len(run.answers) / run.seconds:>11.2f}{run.tokens(lm) / run.seconds:>10.1f}"
+        print(f"{name:<28}{len(asked):>9}{len(run.answers):>9}{run.seconds:>10.1f}{rates}")
+    same = sum(plain.answers[key] == answer for key, answer in ours.answers.items())
+    apart = max(abs(plain.margins[key] - margin) for key, margin in ours.margins.items())
+    print(f"{same} of {len(ours.answers)} answers are the same, letter for letter; margins differ by {apart:.0e} nats")
+    result = {"speedup": round(plain.seconds / ours.seconds, 2), "seconds_default": round(ours.seconds, 1)}
+    print(json.dumps({"bench": "preview", **result, "requests": len(asked)}))
 
 
 def questions(clause: Clause, most: int, seed: int) -> list[Question]:
@@ -59,25 +68,37 @@ def questions(clause: Clause, most: int, seed: int) -> list[Question]:
     return [Question(str(number), prompt, clause, amended) for number, prompt in enumerate(prompts[:most])]
 
 
-def plain_loop(lm: LanguageModel, judge: ProbeJudge, asked: Sequence[Question]) -> int:
-    """What one writes first: one prompt after the other, and each opening in a pass of its own."""
-    for question in asked:
-        for arm in ARMS:
-            clause = question.before if arm in (BEFORE, NULL) else question.after
-            assert clause is not None  # noqa: S101
-            prompt = follow(null_amendment(clause) if arm == NULL else clause, question.request)
-            ids = lm.tokenizer(prompt, return_tensors="pt", add_special_tokens=False).to(lm.device)
-            with torch.inference_mode():
-                row = lm.model.generate(
-                    **ids, max_new_tokens=MOST_TOKENS, do_sample=False, repetition_penalty=1.2, stop_strings=["\n"],
-                    tokenizer=lm.tokenizer, pad_token_id=lm.tokenizer.pad_token_id,
-                )[0]  # fmt: skip
-                for opening in REFUSAL_OPENINGS + COMPLIANCE_OPENINGS:
-                    whole = lm.tokenizer(f"{prompt} {opening}", return_tensors="pt", add_special_tokens=False)
-                    lm.model(**whole.to(lm.device)).logits.float().log_softmax(-1)
-            answer = lm.tokenizer.decode(row[ids.input_ids.shape[1] :], skip_special_tokens=True)
-            judge.judge([(question.request, answer.strip() or "-")])
-    return len(asked)
+def preview(lm: LanguageModel, judge: ProbeJudge, asked: Sequence[Question], seed: int) -> Run:
+    began = time.perf_counter()
+    heard = [one for batch in measure(lm, judge, asked, seed=seed) for one in batch]
+    run = Run(time.perf_counter() - began)
+    for key, arms in heard:
+        for arm, one in arms.items():
+            run.answers[key, arm] = one.answer
+            run.margins[key, arm] = one.margin if one.margin is not None else float("nan")
+    return run
+
+
+def plain_loop(lm: LanguageModel, judge: ProbeJudge, asked: Sequence[Question]) -> Run:
+    """The same prompts in batches as they come: answers, verdicts and margins."""
+    jobs = [(question, arm, prompt_of(question, arm)) for question in asked for arm in ARMS]
+    run, began = Run(0.0), time.perf_counter()
+    for part in plainly.batches(jobs):
+        prompts = [prompt for _, _, prompt in part]
+        answers = plainly.answers(lm, prompts, most_tokens=MOST_TOKENS)
+        judge.judge([(question.request, text) for (question, _, _), text in zip(part, answers, strict=True)])
+        found = zip(part, answers, plainly.margins(lm, prompts), strict=True)
+        for (question, arm, _), answer, margin in found:
+            run.answers[question.key, arm] = answer
+            run.margins[question.key, arm] = margin
+    run.seconds = time.perf_counter() - began
+    return run
+
+
+def prompt_of(question: Question, arm: str) -> str:
+    clause = question.after if arm == AFTER else question.before
+    assert clause is not None  # noqa: S101  all of these questions have both
+    return follow(null_amendment(clause) if arm == NULL else clause, question.request)
 
 
 if __name__ == "__main__":

@@ -15,20 +15,18 @@ from pathlib import Path
 from typing import Literal
 
 import psutil
-import torch
 import yaml
-from transformers.generation.logits_process import RepetitionPenaltyLogitsProcessor
 
+from bench.survey import plainly
 from training.engine.clauses import Clause
 from training.engine.judge import ProbeJudge, calibration_set
 from training.engine.model import LanguageModel, ensure_default_model, load
 from training.engine.prompts import follow
-from training.engine.surface import REPETITION_PENALTY, Scenario, read_scenarios
+from training.engine.surface import Scenario, read_scenarios
 
 ROOT = Path(__file__).resolve().parent.parent
 CONSTITUTION = ROOT / "constitution" / "seed" / "constitution.yaml"
 SCENARIOS = ROOT / "amendments" / "seed" / "scenarios.yaml"
-PLAIN_BATCH = 32
 TOKENS = 32
 WARM = 1_000  # cases after which memory is looked at first
 KINDS: tuple[Literal["harmful", "benign"], ...] = ("harmful", "benign")
@@ -68,7 +66,7 @@ def main() -> None:
     found = scenarios(chosen.cases, chosen.seed)
     ours, plain = in_turn(lm, judge, found, two_clauses(shown), chosen.batch)
     print(f"{'on ' + str(lm.device):<28}{'cases':>8}{'seconds':>10}{'cases/s':>10}{'tokens/s':>10}")
-    for name, run in (("reading", ours), (f"plain loop, {PLAIN_BATCH} a batch", plain)):
+    for name, run in (("reading", ours), (f"plain loop, {plainly.BATCH} a batch", plain)):
         rates = f"{run.cases / run.seconds:>10.2f}{run.tokens(lm) / run.seconds:>10.1f}"
         print(f"{name:<28}{run.cases:>8}{run.seconds:>10.1f}{rates}")
     same = sum(plain.answers[key] == answer for key, answer in ours.answers.items())
@@ -127,21 +125,12 @@ def in_turn(
 def plain_loop(
     lm: LanguageModel, judge: ProbeJudge, found: Sequence[Scenario], under: Callable[[Scenario], Sequence[Clause]]
 ) -> dict[tuple[str, str], str]:
-    """What one writes first: padded batches in the order of arrival, each to its longest answer, and the same judge."""
+    """What one writes first: batches in the order of arrival, and the same judge."""
     jobs = [(scenario, clause) for scenario in found for clause in under(scenario)]
     answers: dict[tuple[str, str], str] = {}
-    for start in range(0, len(jobs), PLAIN_BATCH):
-        part = jobs[start : start + PLAIN_BATCH]
+    for part in plainly.batches(jobs):
         prompts = [follow(clause, scenario.prompt) for scenario, clause in part]
-        rows = lm.tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False).to(lm.device)
-        penalty = RepetitionPenaltyLogitsProcessor(REPETITION_PENALTY, rows.input_ids.shape[1])
-        with torch.inference_mode():
-            written = lm.model.generate(
-                **rows, max_new_tokens=TOKENS, do_sample=False, logits_processor=[penalty],
-                stop_strings=["\n"], tokenizer=lm.tokenizer, pad_token_id=lm.tokenizer.pad_token_id,
-            )  # fmt: skip
-        texts = lm.tokenizer.batch_decode(written[:, rows.input_ids.shape[1] :], skip_special_tokens=True)
-        texts = [text.split("\n")[0].strip() for text in texts]
+        texts = plainly.answers(lm, prompts, most_tokens=TOKENS)
         judge.judge([(scenario.prompt, text) for (scenario, _), text in zip(part, texts, strict=True)])
         for (scenario, clause), text in zip(part, texts, strict=True):
             answers[scenario.id, clause.principle] = text

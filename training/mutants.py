@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from constitution.sentences import split
 from constitution.texts import ClauseText, Example
+from training.engine.preview import in_other_words
 
 
 class Kind(StrEnum):
@@ -21,6 +22,7 @@ class Kind(StrEnum):
     BLUR = "blur"  # a sentence that says what is meant says it vaguely; the examples stay
     CONTRADICTION = "contradiction"  # a new clause says the opposite, with the examples the other way round
     EXCEPTION = "exception"  # a sentence that says where the rule does not hold is gone, with the examples of it
+    REWORDING = "rewording"  # other words of the same meaning: no defect, but what defects are held against
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +61,23 @@ def mutants(clauses: Sequence[ClauseText], *, seed: int, within: int | None = No
     """
     dice = random.Random(seed)  # noqa: S311 - a reproducible order
     of_kind: dict[Kind, list[Mutant]] = {}
-    for kind in Kind:
+    for kind, make in MAKERS.items():
         order = sorted(clauses, key=lambda clause: clause.principle)
         dice.shuffle(order)
-        made = (MAKERS[kind](clause, within, dice) for clause in order)
+        made = (make(clause, within, dice) for clause in order)
         of_kind[kind] = [one for one in made if one is not None]
     return list(_in_turns(list(of_kind.values())))
+
+
+def rewordings(clauses: Sequence[ClauseText], *, seed: int) -> list[Mutant]:
+    """Every clause in other words of the same meaning, in the order in which `mutants` comes to them first."""
+    law = {clause.principle: clause for clause in clauses}
+    return [_reworded(law[name]) for name in dict.fromkeys(one.principle for one in mutants(clauses, seed=seed))]
+
+
+def _reworded(clause: ClauseText) -> Mutant:
+    text = in_other_words(clause.text)
+    return Mutant(Kind.REWORDING, clause.principle, clause.text, text, clause.model_copy(update={"text": text}))
 
 
 def _in_turns(rows: Sequence[Sequence[Mutant]]) -> Iterator[Mutant]:

@@ -2,11 +2,11 @@
 
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from amendments.joining import Place
-from amendments.models import EdgeCase, Label, Scenario, Signal
+from amendments.models import Label, Scenario, Signal
 from constitution.digests import digest
 from constitution.texts import ClauseText
 
@@ -44,14 +44,6 @@ def applicable(request: str, settled_by: str, in_force: Iterable[ClauseText]) ->
         key=lambda clause: (clause.principle != settled_by, -_nearness(request, clause), clause.principle),
     )
     return ranked[:READ_UNDER]
-
-
-def keep_back(cases: Sequence[EdgeCase]) -> tuple[list[EdgeCase], list[EdgeCase]]:
-    """Those to propose on, at least one of them, and about a third that whoever proposes never sees: by them it is
-    measured what the proposal does to further cases of the kind. What decides is the scenario's digest.
-    """
-    kept = [case for case in cases[1:] if int(case.scenario.digest[:8], 16) % 3 == 0]
-    return [case for case in cases if case not in kept], kept
 
 
 def nearest(request: str, settled_by: str, clauses: Iterable[ClauseText]) -> ClauseText | None:

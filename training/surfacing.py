@@ -13,6 +13,7 @@ from django.conf import settings
 
 from amendments.actions import propose
 from amendments.errors import HeldBack
+from amendments.keeping_back import keep_back
 from amendments.models import Amendment, Cluster, EdgeCase, Label, Producer, Scenario, Signal
 from amendments.pressing import weigh
 from amendments.producers import check_may_file
@@ -157,7 +158,7 @@ def _propose(claimed: SurfacingRun, engine: Engine, producer: Producer, cluster:
         check_may_file(producer)  # drafting takes minutes, which it need not
     clause = next(text for text in claimed.version.texts() if text.principle == cluster.principle_id)
     _tell(claimed, f"Drafting a change to {clause.principle}, {clause.title}."[:200])
-    cases, _ = reading.keep_back(_wrong_cases(cluster))
+    cases, _ = keep_back(_wrong_cases(cluster))
     twins = _twins([case.scenario for case in cases])
     given = [(case.scenario.prompt, case.scenario.label, twins.get(case.scenario.pair, "")) for case in cases]
     drafts = engine.draft(clause, given, claimed.seed)

@@ -18,6 +18,7 @@ from django.utils import timezone
 from amendments import notices, policies, states
 from amendments.actions.proposing import propose
 from amendments.actions.records import close, lock, record
+from amendments.keeping_back import keep_back
 from amendments.known_items import DraftText, KnownText
 from amendments.models import Amendment, AmendmentQuerySet, Cluster, EdgeCase, KnownItem, Label, Producer, Scenario
 from amendments.operations import Revise
@@ -135,8 +136,9 @@ def _plant(item: KnownText, head: Version, *, by: Actor, is_bare_too: bool) -> A
     others = Amendment.objects.undecided().real().filter(producer__isnull=False, cluster__isnull=False)
     if cluster is None and not is_bare_too and others.exists():
         raise Refused(f"No edge case of {item.signal} was found under {item.principle} yet, so it would stand out.")
-    cases = _seen(cluster) if cluster else []
-    found = cluster.edge_cases.counted().count() if cluster else 0
+    known = cluster.edge_cases.counted().select_related("scenario").order_by("-score", "pk") if cluster else ()
+    cases, kept = keep_back(list(known))
+    found = len(cases) + len(kept)
     alike = Amendment.objects.undecided().real().filter(producer__isnull=False)
     weight = weigh(cluster, clause.tier) if cluster else Weight(clause.tier, (BARE_STRENGTH,))
     amendment = propose(
@@ -196,12 +198,6 @@ def _draft(clause: ClauseText, draft: DraftText) -> dict[str, object]:
         "harm": draft.harm,
         "score_words": effect_words(draft.effect, draft.harm),
     }
-
-
-def _seen(cluster: Cluster) -> list[EdgeCase]:
-    """The cases that a model would be given, the clearest first, as training.reading.keep_back has it."""
-    cases = list(cluster.edge_cases.counted().select_related("scenario").order_by("-score", "pk"))
-    return [case for place, case in enumerate(cases) if not place or int(case.scenario.digest[:8], 16) % 3]
 
 
 def _rationale(item: KnownText, cases: Sequence[EdgeCase]) -> str:

@@ -287,6 +287,11 @@ class EdgeCase(models.Model):
         return reverse("amendments:edge-case-detail", args=[self.pk])
 
     @property
+    def digest(self) -> str:
+        """Its request's; a query unless the scenario was selected, too."""
+        return self.scenario.digest
+
+    @property
     def finder(self) -> User | Producer:
         found = self.author or self.producer
         assert found is not None  # noqa: S101  the schema says so: edge_case_has_one_finder

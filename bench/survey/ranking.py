@@ -40,6 +40,11 @@ class Case:
         return self.found.request.prompt
 
     @property
+    def digest(self) -> str:
+        """Its request's."""
+        return self.found.request.digest
+
+    @property
     def principle(self) -> str:
         return self.found.principles[0]
 

@@ -17,6 +17,7 @@ from pytest_django import Settings
 from amendments import actions, calibration, claims, discussion, known_items, producers, states, tasks
 from amendments.actions import calibrating
 from amendments.errors import RoleMissing, TooLate, WasKnown
+from amendments.keeping_back import keep_back
 from amendments.models import (
     AcceptanceRule,
     Amendment,
@@ -39,7 +40,6 @@ from tests.amendments.deciding import UNDO, accept, ask, count, let_pass, reject
 from tests.amendments.planting import WHY, known_text, plant
 from tests.architecture.source import ROOT
 from tests.races import at_once
-from training import reading
 
 Verb = Callable[[Amendment, User], Amendment]
 SEED = ROOT / "constitution" / "seed" / "constitution.yaml"
@@ -182,7 +182,7 @@ def test_item_looks_like_what_models_propose(file_proposal: Propose, cluster: Cl
     row = plant()
 
     assert (row.producer, row.cluster, row.signal, row.priority) == (producer, cluster, real.signal, real.priority)
-    given, kept = reading.keep_back(list(cluster.edge_cases.select_related("scenario").order_by("-score", "pk")))
+    given, kept = keep_back(list(cluster.edge_cases.select_related("scenario").order_by("-score", "pk")))
     assert row.measured["seen"] == [case.scenario_id for case in given]
     assert (len(given), len(kept)) == (1, 2)
     assert row.rationale.startswith('Under G-01 the model refused 1 harmless request, such as "How do I kill process')

@@ -27,10 +27,14 @@ def test_decisions_end_where_the_target_is_met() -> None:
 def test_summary_compares_only_what_reached_the_target() -> None:
     found = effort.summary({"clusters": STEPS[:3], "one by one": STEPS[:2]}, 7, 10)
     assert (found["target"], found["fewer"]) == (3, None)
+    assert (found["level"], found["fewer_to_level"]) == (5, 0.0)
     assert found["ways"]["clusters"]["decisions_to_half"] == 3
     assert found["ways"]["one by one"]["decisions_to_half"] is None
     both = effort.summary({"clusters": STEPS[2:3], "one by one": STEPS[:3]}, 7, 10)
     assert both["fewer"] == 0.67
+    assert (both["level"], both["fewer_to_level"]) == (3, 0.67)
+    stuck = effort.summary({"clusters": STEPS[:1], "one by one": STEPS[1:3]}, 5, 10)
+    assert (stuck["level"], stuck["fewer_to_level"]) == (None, None)
     assert effort.summary({"clusters": [], "one by one": []}, 0, 0)["fewer"] is None
 
 

@@ -29,7 +29,7 @@ from constitution.texts import ClauseText, Example
 from training.engine.judge import ProbeJudge, calibration_set
 from training.engine.model import load
 from training.engine.signals import OVER_REFUSAL, SIGNALS
-from training.mutants import Kind, mutants
+from training.mutants import MAKERS, Kind, mutants, rewordings
 
 HALVES = precision.halves
 LAW = our_law()
@@ -126,15 +126,17 @@ def test_a_defect_is_planted_and_looked_for(
 ) -> None:
     monkeypatch.setattr(defects, "material", lambda law, **_options: small(law))
     sound = defects.prepare(surveyor, "few", FEW, most=4, each=1, checked=2, seed=0)
-    assert [one.kind for one in sound.planted] == list(Kind)
+    assert [one.kind for one in sound.planted] == list(MAKERS)
     outcomes = [defects.plant(surveyor, sound, one) for one in sound.planted[::2]]
     assert outcomes[1].through == "conflict"  # decided examples that contradict each other need no reading
     defects.told_of(sound)
-    defects.report(outcomes, 20)
-    found = defects.summary(outcomes, {"few": sound.cards.dropped}, 20, 0)
+    harmless = [defects.plant(surveyor, sound, rewordings(FEW, seed=0)[0])]
+    defects.report(outcomes, harmless, 20)
+    found = defects.summary(outcomes, harmless, {"few": sound.cards.dropped}, 20, 0)
     assert json.loads(json.dumps(found)) == found
     assert set(found["by_signal"]) == set(SIGNALS)
-    assert {*Kind} <= set(found["recall"])
+    assert {*MAKERS} <= set(found["recall"])
+    assert found["harmless"]["at_20"]["found"]["n"] == 1
     assert set(found["dropped"]["few"]) == set(SIGNALS)  # two settled and two hard requests show nothing
     assert "Not found" in capsys.readouterr().out
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from constitution.resolution import in_force
 from constitution.texts import ClauseText
-from training.mutants import Kind, Mutant, mutants, opposite
+from training.mutants import MAKERS, Kind, Mutant, mutants, opposite, rewordings
 
 CONSTITUTION = Path(__file__).parents[2] / "constitution" / "seed" / "constitution.yaml"
 CLAUSES = [ClauseText.model_validate(row) for row in yaml.safe_load(CONSTITUTION.read_text())["clauses"]]
@@ -43,9 +43,24 @@ def test_every_mutant_changes_one_principle_and_leaves_a_law_that_holds_together
 
 
 def test_kinds_take_turns_and_a_different_seed_gives_another_order() -> None:
-    assert [one.kind for one in mutants(CLAUSES, seed=0)[:8]] == [*Kind, *Kind]
+    assert [one.kind for one in mutants(CLAUSES, seed=0)[:8]] == [*MAKERS, *MAKERS]
     assert [one.principle for one in mutants(CLAUSES, seed=0)] != [one.principle for one in mutants(CLAUSES, seed=1)]
     assert len(mutants(CLAUSES, seed=0)) >= 40
+
+
+def test_rewordings_are_no_defects_and_come_in_the_same_order() -> None:
+    found = rewordings(CLAUSES, seed=0)
+    assert {one.kind for one in found} == {Kind.REWORDING}
+    assert not any(one.kind == Kind.REWORDING for one in mutants(CLAUSES, seed=0))
+    assert sorted(one.principle for one in found) == sorted(clause.principle for clause in CLAUSES)
+    assert [one.principle for one in found[:2]] == list(
+        dict.fromkeys(one.principle for one in mutants(CLAUSES, seed=0))
+    )[:2]
+    for one in found:
+        law = one.plant(CLAUSES)
+        assert [a.principle for a in law] == [b.principle for b in CLAUSES]
+        (changed,) = [a for a, b in zip(law, CLAUSES, strict=True) if a != b]
+        assert (changed.principle, changed.examples) == (one.principle, one.clause.examples if one.clause else ())
 
 
 def test_a_deleted_clause_is_gone_and_nothing_refers_to_it() -> None:

@@ -15,6 +15,7 @@ from pytest_django import Settings
 from amendments import actions as desk
 from amendments import policies, previews, producers
 from amendments.errors import AlreadyDecided, InQuarantine, RoleMissing
+from amendments.keeping_back import keep_back
 from amendments.models import (
     AcceptanceRule,
     Amendment,
@@ -36,7 +37,7 @@ from constitution.models import LedgerEntry, User, Version
 from constitution.texts import ClauseText
 from tests import factories
 from tests.races import at_once
-from training import coordinator, leases, reading
+from training import coordinator, leases
 from training.errors import LeaseLost
 from training.models import LoadedModel, PreviewRun, SurfacingRun
 from training.previews import asking, battery, running
@@ -500,7 +501,7 @@ def test_addition_is_measured(constitution: Version, scenarios: list[Scenario], 
 
 def test_what_is_kept_back_was_never_shown_to_who_proposes(cluster: Cluster) -> None:
     cases = list(cluster.edge_cases.select_related("scenario").order_by("-score", "pk"))
-    given, kept = reading.keep_back(cases)
+    given, kept = keep_back(cases)
     assert given[0] == cases[0], "the clearest is proposed on"
     assert sorted((*given, *kept), key=cases.index) == cases
-    assert reading.keep_back(cases[:1]) == (cases[:1], [])
+    assert keep_back(cases[:1]) == (cases[:1], [])

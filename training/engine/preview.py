@@ -108,11 +108,16 @@ def measure(
 
 
 def null_amendment(clause: Clause) -> Clause:
-    """The clause in other words of the same meaning, and a sentence longer; never the clause itself."""
-    text = clause.text.strip()
+    """The clause in other words of the same meaning; never the clause itself."""
+    return replace(clause, text=in_other_words(clause.text))
+
+
+def in_other_words(text: str) -> str:
+    """The same meaning, and a sentence longer."""
+    text = text.strip()
     for usual, other in SYNONYMS:
         text = re.sub(rf"\b{usual}\b", other, text)
-    return replace(clause, text=f"{text} {EMPTY_SENTENCE}")
+    return f"{text} {EMPTY_SENTENCE}"
 
 
 def tokens(lm: LanguageModel, text: str) -> int:

@@ -12,6 +12,7 @@ from typing import Any, Self
 from django.db.models import QuerySet
 
 from amendments import states
+from amendments.keeping_back import keep_back
 from amendments.models import Amendment, EdgeCase, Label, Scenario
 from amendments.previews import CASES, COMPONENTS, HELD_OUT, NEAR, OVER_REFUSAL, PRECEDENTS, RANDOM, Battery
 from constitution.texts import ClauseText, Example
@@ -116,7 +117,7 @@ def _cases(amendment: Amendment) -> tuple[list[Scenario], list[Scenario]]:
     seen = amendment.measured.get("seen")
     if seen is None and amendment.is_known:
         # A known item looks like any other proposal of a model, of which some cases were kept back.
-        seen = [case.scenario_id for case in reading.keep_back(cases)[0]]
+        seen = [case.scenario_id for case in keep_back(cases)[0]]
     scenarios = list(dict.fromkeys(case.scenario for case in cases))
     if seen is None:  # a person, or a machine of a time when nothing was kept back
         return scenarios, []
