@@ -322,10 +322,15 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (vote && !vote.querySelector("form")) announce(vote.textContent.trim());
 });
 
+// A field that only asks to be shown something else sends none of what was typed beside it.
+function onlyShows(sent) {
+  return Boolean(sent.elt?.matches("[data-keeps-work] [data-only-shows]"));
+}
+
 // A refusal stays in view, and the person stays where they were.
 document.addEventListener("htmx:afterSwap", (event) => {
   const sent = event.detail.requestConfig;
-  if (sent?.verb !== "post" || isUnasked(sent) || sent.elt?.closest("#claim")) return;
+  if (sent?.verb !== "post" || isUnasked(sent) || onlyShows(sent) || sent.elt?.closest("#claim")) return;
   hasUnsentWork = Boolean(document.querySelector(".work-panel[open] textarea"));
   document.querySelector("#clash .notice")?.scrollIntoView({ block: "center" });
 });

@@ -65,6 +65,10 @@ def test_round_is_begun_with_a_setting_of_its_own_and_ends_under_an_open_page(pa
     page.get_by_label("Settings to go by").select_option("tiny")
     page.get_by_label("Settings to go by").select_option("quick")
     expect(page.locator("[id='sizes.train-notes']")).to_contain_text("Left empty: 40.")
+    with page.expect_event("dialog") as asked:  # the rate that was typed is still work
+        page.evaluate("setTimeout(() => location.assign('/rounds/'))")
+    assert asked.value.type == "beforeunload"
+    asked.value.dismiss()
     page.get_by_label("Your note").fill("Does a lower rate decline fewer look-alikes?")
     page.get_by_role("button", name="Begin the round").click()
     expect(dpo.locator(".field-error")).to_contain_text("Must be a number, not '2e-4 or so'.")
