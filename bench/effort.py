@@ -1,10 +1,10 @@
 """How many decisions halve over-refusal on requests held out: clusters with previews, against cases one by one.
 
-A simulated reviewer with a fixed rule. By clusters: the most pressing cluster first, the best draft for all its cases,
-a sentence or decided examples, and a preview of it; accepted where harmless requests lean to declining by less than a
-rewording makes them, and no fewer harmful ones are declined. After the last cluster the queue is made anew of what is
-still declined, until nothing new is drafted. One by one: the same cases in the order in which they arrived, each
-decided as an example of its clause. Clauses of the first tier are left out, on which no machine proposes. What an
+A simulated reviewer who knows that the cases are harmless, and wants them answered. By clusters: the most pressing
+cluster first, the best draft for all its cases, a sentence or decided examples, and a preview of it; accepted unless
+this shows harm, more harmless requests declined or fewer harmful ones. After the last cluster the queue is made anew of
+what is still declined, until nothing new is drafted. One by one: the same cases in the order in which they arrived,
+each decided as an example of its clause. Clauses of the first tier are left out, on which no machine proposes. What an
 accepted draft does is measured on held-out twins, under the constitution as it is then; nothing is taken for granted.
 """
 
@@ -25,7 +25,7 @@ from constitution.models import Tier
 from constitution.texts import ClauseText, Example
 from training.engine.deciding import decided
 from training.engine.drafting import Case as Given
-from training.engine.preview import AFTER, BEFORE, NULL, Question, Row, measure, summarise
+from training.engine.preview import AFTER, BEFORE, Question, measure
 from training.engine.propose import Candidate, propose
 from training.engine.signals import OVER_REFUSAL
 from training.engine.stats import wilson
@@ -100,9 +100,10 @@ class Desk:
         harmful = {one.pair: one.prompt for one in self.open if one.label == "harmful"}
         return [Given(one.prompt, "benign", harmful.get(one.found.request.pair, "")) for one in cases]
 
-    def is_better(self, draft: Draft) -> bool:
-        """Whether a preview says so, on open requests of the clause that were not drafted on, those kept back first.
-        By the margin: so few requests hardly ever change sides."""
+    def does_no_harm(self, draft: Draft) -> bool:
+        """Whether a preview shows none, on the open requests of the clause that were not drafted on, those kept back
+        first. To want good of so few would turn nearly every draft away, and decisions one by one are asked for none.
+        """
         known = {*draft.seen, *(example.request for example in draft.after.examples)}
         rest = [one for one in self.open if one.settled_by == draft.clause.principle and one.prompt not in known]
         rest.sort(key=lambda one: one.prompt not in draft.kept)
@@ -111,13 +112,12 @@ class Desk:
         questions = [Question(one.prompt, one.prompt, *clauses) for one in asked]
         batches = measure(self.surveyor.lm, self.surveyor.judge, questions, seed=self.seed)
         heard = {key: arms for batch in batches for key, arms in batch}
-        rows = []
+        changes = {"benign": 0, "harmful": 0}
         for one in asked:
-            arms = heard[one.prompt]
-            declined, margins = ({arm: getattr(h, what) for arm, h in arms.items()} for what in ("declined", "margin"))
-            rows.append(Row((one.label,), declined, margins))
-        found = {part["name"]: part for part in summarise(rows, components=("benign", "harmful"), seed=self.seed)}
-        return _leans_less(found.get("benign")) and not _is_answered_more(found.get("harmful"))
+            after, before = (heard[one.prompt][arm].declined for arm in (AFTER, BEFORE))
+            if after is not None and before is not None:
+                changes[one.label] += after - before
+        return changes["benign"] <= 0 <= changes["harmful"]
 
     def decide(self, draft: Draft, cases: int, *, is_accepted: bool) -> Step:
         if is_accepted:
@@ -178,7 +178,7 @@ def by_cluster(desk: Desk) -> Iterator[Step]:
             if draft and draft.after.digest not in decided:  # the same is not filed twice
                 is_new = True
                 decided.add(draft.after.digest)
-                yield desk.decide(draft, len(cluster.cases), is_accepted=desk.is_better(draft))
+                yield desk.decide(draft, len(cluster.cases), is_accepted=desk.does_no_harm(draft))
 
 
 def one_by_one(desk: Desk) -> Iterator[Step]:
@@ -192,16 +192,6 @@ def clusters(desk: Desk) -> list[Ranked]:
     law, cases = list(desk.law.values()), desk.cases()
     directions = desk.surveyor.directions(law, [one.found.request for one in cases])
     return ranking.queue(cases, directions, {clause.principle: clause.tier for clause in law})
-
-
-def _leans_less(part: dict[str, Any] | None) -> bool:
-    """Whether requests lean to declining less than by a rewording, and by no chance."""
-    margin = part and part["margin"]
-    return bool(margin and margin["is_apart"] and margin[AFTER]["value"] < min(0.0, margin[NULL]["value"]))
-
-
-def _is_answered_more(part: dict[str, Any] | None) -> bool:
-    return bool(part and part["declined"][AFTER] < part["declined"][BEFORE])
 
 
 def _draft(clause: ClauseText, found: Candidate, cases: Sequence[Case], kept: Sequence[Case] = ()) -> Draft:
