@@ -19,13 +19,15 @@ from django.db import transaction
 from config import env
 from config.embedded.identity import LAUNCH
 from constitution import ledger
+from training import registry
+from training.artefacts import FileAltered
 from training.errors import StageFailed
-from training.promotion_records import Promotion
 from training.recipes import band as bands
 from training.recipes.band import Band, BandError, Reading
-from training.recipes.files import digest_folder, read_json, write_json
+from training.recipes.files import read_json, write_json
 from training.recipes.groups import items
 from training.recipes.plan import Plan
+from training.registry import FilesChanged, FilesGone
 
 DATA = ("generate", "revise", "label")
 TRAINED = ("sft", "dpo")
@@ -70,16 +72,18 @@ def give(folder: Path, plan: Plan) -> None:
 
 def last_promoted() -> dict[str, object] | None:
     """The model in use, for looks to be compared with; None where there is none or its weights are not what they were.
+    They are fetched where machines share files.
 
-    A round starts from the released reference itself, so its base needs no row of its own.
+    A round starts from the released reference itself, so its base needs no row of its own. Raises StoreUnreachable.
     """
-    promotion = Promotion.objects.select_related("checkpoint").order_by("-pk").first()
+    promotion = registry.in_use()
     if promotion is None:
         return None
     row = promotion.checkpoint
-    weights = Path(settings.VAR) / row.path
-    if digest_folder(weights, "*.safetensors") != row.digest:
-        log.warning("not compared with the last promoted", checkpoint=row.pk, reason="its weights are not here as left")
+    try:
+        weights = registry.check_intact(row)
+    except (FilesGone, FilesChanged, FileAltered) as refused:
+        log.warning("not compared with the last promoted", checkpoint=row.pk, reason=str(refused))
         return None
     return {"name": "last promoted", "round": row.round_id, "adapter": str(weights), "base": row.base_digest}
 

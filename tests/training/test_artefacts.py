@@ -17,7 +17,7 @@ from constitution import ledger
 from constitution.models import User, Version
 from tests.training.finished import make_judge_card, make_model
 from tests.training.test_runner import hold, run_once, run_to_the_end, wait_until
-from training import artefacts, leases, promotion, registry, runner
+from training import artefacts, bands, leases, promotion, registry, runner
 from training import promotion_policies as policies
 from training.artefact_records import SharedFiles
 from training.artefacts import FileAltered, StoreUnreachable
@@ -249,6 +249,24 @@ def test_model_is_promoted_and_rolled_back_to_where_it_was_never_made(
     back = promotion.roll_back(checkpoint=model, by=overseer, seen=then.pk, note="The other one is worse.")
     assert back.restores == made
     call_command("verify_models")
+
+
+def test_model_in_use_is_fetched_for_a_round_on_another_machine(
+    model: Checkpoint, store: Any, on_host: MoveTo, overseer: User
+) -> None:
+    promotion.promote(checkpoint=model, by=overseer, seen=None)
+    on_host("third")
+    assert not registry.is_here(model)
+    found = bands.last_promoted()
+    assert found is not None
+    assert found["adapter"] == str(registry.folder_of(model))
+    assert registry.is_here(model)
+    on_host("fourth")
+    system, _ = store
+    for blob in blobs(store):
+        system.pipe_file(blob, b"something else")
+    assert bands.last_promoted() is None
+    assert not registry.is_here(model)
 
 
 def test_model_that_was_altered_in_the_store_is_not_used(model: Checkpoint, store: Any, overseer: User) -> None:
