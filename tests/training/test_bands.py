@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
-from constitution.models import LedgerEntry, User
+from amendments.models import Scenario
+from constitution.models import LedgerEntry, User, Version
 from tests.training.finished import make_model
-from training import bands, plans, promotion, room, tasks
+from training import bands, beginning, plans, promotion, room, tasks
+from training.management.commands import measure_band
 from training.models import Round
 from training.recipes.band import Band, Reading, fit
 from training.recipes.files import digest_folder, read_json, write_json
@@ -111,6 +114,27 @@ def test_control_rounds_are_trained_and_kept(
     call_command("measure_band", controls=3, stdout=again)
     assert "0002.json" in again.getvalue()
     assert bands.newest(plan_of(queued_round, tiny_model)) == band, "nothing is trained twice"
+
+
+def test_round_with_settings_of_its_own_is_measured_only_where_it_is_named(
+    own_var: Path, second_version: Version, scenarios: list[Scenario], operator: User
+) -> None:
+    made = beginning.begin(
+        version=second_version, preset="tiny", changes={"dpo.learning_rate": 1e-4}, note="A lower rate.", by=operator
+    )
+    with pytest.raises(CommandError, match="--round N"):
+        measure_band._round(None)
+    assert measure_band._round(made.pk) == made
+
+
+def test_round_of_another_preset_is_measured_only_where_it_is_named(
+    own_var: Path, queued_round: Round, settings: Settings
+) -> None:
+    assert measure_band._round(None) == queued_round
+    settings.ROUND_PRESET = "one_gpu"
+    with pytest.raises(CommandError, match="--round N"):
+        measure_band._round(None)
+    assert measure_band._round(queued_round.pk) == queued_round
 
 
 def test_measuring_is_refused_in_sentences(own_var: Path, queued_round: Round) -> None:

@@ -4,6 +4,7 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from training import bands, plans, room, runner, tasks
@@ -22,7 +23,8 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--round", type=int, help="whose plan and data (default: the newest round)")
+        usual = "the newest that trained as those do that begin by themselves"
+        parser.add_argument("--round", type=int, help=f"whose plan and data (default: {usual})")
         parser.add_argument("--controls", type=int, default=5, help="how many, each with its seed (default: 5)")
         parser.add_argument("--seed", type=int, default=FIRST_SEED, help="of the first; the others count up from it")
 
@@ -58,9 +60,13 @@ def seeds_from(first: int, count: int, *, but: int) -> list[int]:
 
 
 def _round(pk: int | None) -> Round:
-    rounds = Round.objects.filter(pk=pk) if pk else Round.objects.order_by("-pk")
-    found = rounds.first()
+    # A round with settings of its own would give a band that no other is held against.
+    usual = Round.objects.filter(plan__preset=settings.ROUND_PRESET, plan__overrides=[]).order_by("-pk")
+    found = Round.objects.filter(pk=pk).first() if pk else usual.first()
     if found is None:
-        raise CommandError("There is no such round. Accept an amendment first: a round opens for the new version.")
+        raise CommandError(
+            "There is no such round. Accept an amendment first: a round opens for the new version. "
+            "For a round with settings of its own: --round N."
+        )
     Plan.from_json(found.plan)
     return found
