@@ -2,7 +2,8 @@
 
 LoRA steps of SFT with the default model, as a round trains: the decided examples of our constitution up to the step of
 planting, then rows that are worse on purpose. Control rounds, with seeds of their own, make the band; other rounds that
-nothing is planted in say how often the checkpoint pauses for nothing. All texts are our own.
+nothing is planted in say how often the checkpoint pauses for nothing. All texts are our own. Rounds that are over are
+kept, so that a measurement that was ended goes on where it was.
 """
 
 import argparse
@@ -15,21 +16,49 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from bench.planting import rows
 from bench.planting.course import STAGE, Course, Round, batches, encoded
 from bench.planting.rows import FLIPPED, ROOT, decided, plan_of, planted, read_clauses
+from bench.store import Store
+from constitution.digests import digest
 from training.engine.model import ensure_default_model, load
 from training.engine.stats import wilson
 from training.recipes import band as bands
 from training.recipes.band import Band, Key
-from training.recipes.files import Row
+from training.recipes.files import Row, digest_folder
 from training.recipes.groups import items, pairs, taken, told
 from training.recipes.plan import LooksConfig, Plan, SFTConfig
-from training.recipes.run import State
+from training.recipes.run import State, code_digest
 from training.recipes.verdicts import HARMFUL, Verdict, judge, reason
 
 CONTROL_SEEDS = 1000  # what fits the band is never what is reported
 BENIGN = "benign, the same rows"
+CONTROL = "control"
 RULES = ("fixed", "band")
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """Rounds that are over, by everything that decides how one goes."""
+
+    store: Store
+    made_of: str
+
+    def key(self, name: str, seed: int) -> str:
+        return f"{name} {seed} {self.made_of}"
+
+    def __contains__(self, round_: tuple[str, int]) -> bool:
+        return self.key(*round_) in self.store
+
+    def __getitem__(self, round_: tuple[str, int]) -> Course:
+        return Course.from_json(self.store[self.key(*round_)])
+
+    def put(self, course: Course) -> None:
+        """Keep a round, and say how it went."""
+        self.store.put([(self.key(course.name, course.seed), course.to_json())])
+        print(f"{course.name}, seed {course.seed}: {said(looks_in_short(course))}", flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> Row:
@@ -49,9 +78,10 @@ def main(argv: Sequence[str] | None = None) -> Row:
     lm = load(folder, device=os.environ.get("ENGINE_DEVICE", "auto"))
     plan = plan_of(read_clauses(), str(folder), chosen.seed)
     training = Round(lm, SFTConfig(), plan)
-    controls = run_controls(training, chosen)
+    kept = kept_in(chosen.var / "bench" / "degradations.jsonl", training, chosen)
+    controls = run_controls(training, kept, chosen)
     band = fitted(controls, plan, lm.digest)
-    courses = run(training, chosen)
+    courses = run(training, kept, chosen)
     found = [summary(course, band, plan) for course in courses]
     result = {
         "bench": "degradations",
@@ -74,12 +104,20 @@ def looks_of(chosen: argparse.Namespace) -> set[int]:
     return {step for step in LooksConfig().steps if step < end} | {end, chosen.planted_at}
 
 
-def run_controls(training: Round, chosen: argparse.Namespace) -> list[Course]:
+def kept_in(path: Path, training: Round, chosen: argparse.Namespace) -> Kept:
+    """What is kept of rounds like these. The seed of the plan decides what is looked at, so it counts as well."""
+    code = [code_digest(), digest_folder(Path(rows.__file__).parent, "*.py")]
+    made_of = [*code, training.lm.digest, torch.get_num_threads(), chosen.seed, chosen.planted_at, chosen.after]
+    return Kept(Store(path), digest(made_of)[:16])
+
+
+def run_controls(training: Round, kept: Kept, chosen: argparse.Namespace) -> list[Course]:
     """Control rounds, with seeds that nothing is reported of."""
     courses = []
     for seed in range(CONTROL_SEEDS + chosen.seed, CONTROL_SEEDS + chosen.seed + chosen.controls):
-        courses.append(straight(training, "control", seed, chosen)[0])
-        done(courses[-1])
+        if (CONTROL, seed) not in kept:
+            kept.put(straight(training, CONTROL, seed, chosen)[0])
+        courses.append(kept[CONTROL, seed])
     return courses
 
 
@@ -95,11 +133,6 @@ def since_last_look(course: Course) -> Course:
     pairs_of_looks = pairwise(course.looks)
     moved = [(step, {key: now[key] - was[key] for key in now}) for (_, was), (step, now) in pairs_of_looks]
     return Course(course.name, course.seed, None, moved)
-
-
-def done(course: Course) -> None:
-    """Say how a round went as soon as it is over: a run that is cut off has not been for nothing."""
-    print(f"{course.name}, seed {course.seed}: {said(looks_in_short(course))}", flush=True)
 
 
 def looks_in_short(course: Course) -> list[list[float]]:
@@ -124,34 +157,32 @@ def straight(training: Round, name: str, seed: int, chosen: argparse.Namespace) 
     return course, bring_back
 
 
-def run(training: Round, chosen: argparse.Namespace) -> list[Course]:
+def run(training: Round, kept: Kept, chosen: argparse.Namespace) -> list[Course]:
     """The benign rounds, and from the first of them at the step of planting one for each kind."""
     courses: list[Course] = []
     for seed in range(chosen.seed, chosen.seed + max(1, chosen.benign)):
-        course, bring_back = straight(training, BENIGN, seed, chosen)
-        courses.append(course)
-        done(course)
-        if seed - chosen.seed < chosen.repeats:
-            courses += planted_in(training, course, bring_back, chosen)
+        worse = planted(training.plan, seed) if seed - chosen.seed < chosen.repeats else {}
+        worse = {name: found for name, found in worse.items() if not chosen.kinds or name in chosen.kinds}
+        missing = [name for name in (BENIGN, *worse) if (name, seed) not in kept]
+        if missing:
+            course, bring_back = straight(training, BENIGN, seed, chosen)
+            if BENIGN in missing:
+                kept.put(course)
+            for name in missing:
+                if name in worse:
+                    bring_back()
+                    kept.put(plant(training, name, worse[name], course, chosen))
+        courses += [kept[name, seed] for name in (BENIGN, *worse)]
     return courses
 
 
-def planted_in(
-    training: Round, course: Course, bring_back: Callable[[], None], chosen: argparse.Namespace
-) -> list[Course]:
-    """What becomes of a round when each kind is planted in it."""
-    found = []
-    for name, rows in planted(training.plan, course.seed).items():
-        if chosen.kinds and name not in chosen.kinds:
-            continue
-        bring_back()
-        before = [look for look in course.looks if look[0] <= chosen.planted_at]
-        worse = Course(name, course.seed, chosen.planted_at, before)
-        order = batches(encoded(training, rows), training.config.batch_size, course.seed)
-        training.train(order, until=chosen.planted_at + chosen.after, course=worse, looks=looks_of(chosen))
-        found.append(worse)
-        done(worse)
-    return found
+def plant(training: Round, name: str, worse: Sequence[Row], benign: Course, chosen: argparse.Namespace) -> Course:
+    """What becomes of a round that was brought back to the step of planting, when these rows are planted in it."""
+    before = [look for look in benign.looks if look[0] <= chosen.planted_at]
+    course = Course(name, benign.seed, chosen.planted_at, before)
+    order = batches(encoded(training, worse), training.config.batch_size, benign.seed)
+    training.train(order, until=chosen.planted_at + chosen.after, course=course, looks=looks_of(chosen))
+    return course
 
 
 def summary(course: Course, band: Band, plan: Plan) -> Row:

@@ -19,7 +19,7 @@ from training.recipes.groups import changes, pairs, taken
 from training.recipes.looks import OPENING_TOKENS, finite
 from training.recipes.plan import Plan, SFTConfig
 
-ROUND_STEPS = 170  # of SFT in a default round: the schedule of the rate is that of a whole one
+ROUND_STEPS = 252  # of SFT in a default round: the schedule of the rate is that of a whole one
 STAGE = "sft"
 
 Values = dict[Key, float]
@@ -33,6 +33,17 @@ class Course:
     seed: int
     planted: int | None
     looks: list[tuple[int, Values]] = field(default_factory=list)
+
+    def to_json(self) -> Row:
+        looks = [[step, [[*key, value] for key, value in values.items()]] for step, values in self.looks]
+        return {"name": self.name, "seed": self.seed, "planted": self.planted, "looks": looks}
+
+    @classmethod
+    def from_json(cls, read: Row) -> "Course":
+        looks = [
+            (step, {(measure, group): value for measure, group, value in values}) for step, values in read["looks"]
+        ]
+        return cls(read["name"], read["seed"], read["planted"], looks)
 
     def readings(self) -> list[Reading]:
         return [Reading(STAGE, step, values) for step, values in self.looks]

@@ -4,16 +4,15 @@ A request is read anew only where one of its clauses changed. What depends on al
 anew for all (`gap`); `precedent` keeps what it was when the request was last read.
 """
 
-import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.store import Store
 from bench.survey.material import Request, our_law
 from constitution.digests import digest
 from constitution.resolution import in_force
@@ -31,32 +30,6 @@ from training.reading import applicable
 
 BATCH = 16
 LOOK = f"look {DEEPER_VERSION}"
-
-
-class Store:
-    """Entries by key in a file of JSON lines that only grows; a line that a kill cut short is passed over."""
-
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path, self._known = path, dict[str, Any]()
-        for line in path.read_text().splitlines() if path.exists() else ():
-            try:
-                key, value = json.loads(line)
-            except ValueError:
-                continue
-            self._known[key] = value
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._known
-
-    def __getitem__(self, key: str) -> Any:
-        return self._known[key]
-
-    def put(self, entries: Iterable[tuple[str, Any]]) -> None:
-        with self.path.open("a") as stream:
-            for key, value in entries:
-                self._known[key] = value
-                stream.write("\n" * (stream.tell() > 0) + json.dumps([key, value]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,12 @@ pytestmark = [
 ]
 
 
-def test_degradations_are_measured_and_told(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--controls", "3", "--benign", "2", "--planted-at", "1", "--after", "1"]
-    result = degradations.main(["--model", str(tiny_model), *arguments])
+def test_degradations_are_measured_and_told_and_kept(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--model", str(tiny_model), "--var", str(tmp_path)]
+    arguments += ["--controls", "3", "--benign", "2", "--planted-at", "1", "--after", "1"]
+    result = degradations.main(arguments)
     told = capsys.readouterr().out.splitlines()
     assert json.loads(told[-1]) == json.loads(json.dumps(result))
     assert result["steps"] == {"planted_at": 1, "after": 1, "looks": [1, 2]}
@@ -30,6 +33,9 @@ def test_degradations_are_measured_and_told(tiny_model: Path, capsys: pytest.Cap
     assert {row["name"] for row in result["rounds"] if row["planted"] == 1} == kinds
     assert result["false_pauses"]["band"]["n"] == 2
     assert all([look[0] for look in row["looks"]] == [1, 2] for row in result["rounds"])
+    again = degradations.main(arguments)
+    assert {**again, "seconds": 0} == {**result, "seconds": 0}
+    assert "control, seed" not in capsys.readouterr().out, "no round is run twice"
 
 
 def test_flipped_elsewhere_trains_on_nothing_that_the_looks_read() -> None:
