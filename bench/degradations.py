@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from bench.drawing import planted as picture
 from bench.planting import rows
 from bench.planting.course import STAGE, Course, Round, batches, encoded
 from bench.planting.rows import FLIPPED, ROOT, decided, plan_of, planted, read_clauses
@@ -71,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> Row:
     options.add_argument("--planted-at", type=int, default=10, help="steps of an ordinary round before")
     options.add_argument("--after", type=int, default=20, help="steps with what is planted")
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--page", type=Path, help="write a page with a chart of each kind")
     options.add_argument("--kinds", nargs="*", help="plant these alone (default: all)")
     chosen = options.parse_args(argv)
     began = time.perf_counter()
@@ -94,6 +96,8 @@ def main(argv: Sequence[str] | None = None) -> Row:
         "seconds": round(time.perf_counter() - began),
     }
     tell(result)
+    if chosen.page:
+        chosen.page.write_text(picture.page(panels(courses, band, plan)))
     print(json.dumps(result))
     return result
 
@@ -185,6 +189,20 @@ def plant(training: Round, name: str, worse: Sequence[Row], benign: Course, chos
     return course
 
 
+def panels(courses: Sequence[Course], band: Band, plan: Plan) -> list[picture.Panel]:
+    """A chart of each planted kind, over the group for which its first round pauses, or that of harmful requests."""
+    benign = [course for course in courses if course.planted is None]
+    kinds: dict[str, list[Course]] = {}
+    for course in courses:
+        if course.planted is not None:
+            kinds.setdefault(course.name, []).append(course)
+    found = []
+    for planted_ in kinds.values():
+        paused = paused_at(planted_[0], plan, band)
+        found.append(picture.panel(paused[1][0] if paused else HARMFUL, band, planted_, benign))
+    return found
+
+
 def summary(course: Course, band: Band, plan: Plan) -> Row:
     """Where the checkpoint would have paused the round: by the fixed band, and by the one that control rounds made."""
     paused = {rule: paused_at(course, plan, band if rule == "band" else None) for rule in RULES}
@@ -193,12 +211,12 @@ def summary(course: Course, band: Band, plan: Plan) -> Row:
         "seed": course.seed,
         "planted": course.planted,
         **{rule: found[0] if found else None for rule, found in paused.items()},
-        "groups": paused["band"][1] if paused["band"] else [],
+        "groups": list(map(told, paused["band"][1])) if paused["band"] else [],
         "looks": looks_in_short(course),
     }
 
 
-def paused_at(course: Course, plan: Plan, band: Band | None) -> tuple[int, list[str]] | None:
+def paused_at(course: Course, plan: Plan, band: Band | None) -> tuple[int, list[Key]] | None:
     """The first step at which a round would pause, and for which groups; None where it would not.
 
     What would have paused it before anything was planted counts in the benign round that it went on from.
@@ -220,9 +238,9 @@ def counted(plan: Plan) -> dict[Key, Any]:
     return taken(plan, [0.0] * len(plan.looks), [0.0] * len(pairs(plan)))
 
 
-def outside(verdicts: Sequence[Verdict]) -> list[str]:
+def outside(verdicts: Sequence[Verdict]) -> list[Key]:
     """The groups that a round pauses for, the furthest first."""
-    return [told(one.key) for one in sorted(verdicts, key=lambda one: -one.excess) if one.why]
+    return [one.key for one in sorted(verdicts, key=lambda one: -one.excess) if one.why]
 
 
 def by_kind(found: Sequence[Row]) -> dict[str, Row]:

@@ -1,6 +1,7 @@
 """The measurement of planted degradations, with a tiny model: its shape alone, since such a model learns nothing."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -33,9 +34,14 @@ def test_degradations_are_measured_and_told_and_kept(
     assert {row["name"] for row in result["rounds"] if row["planted"] == 1} == kinds
     assert result["false_pauses"]["band"]["n"] == 2
     assert all([look[0] for look in row["looks"]] == [1, 2] for row in result["rounds"])
-    again = degradations.main(arguments)
+    page = tmp_path / "page.html"
+    again = degradations.main([*arguments, "--page", str(page)])
     assert {**again, "seconds": 0} == {**result, "seconds": 0}
     assert "control, seed" not in capsys.readouterr().out, "no round is run twice"
+    [panels] = re.findall(r"const PANELS = (\[.*\]);$", page.read_text(), re.MULTILINE)
+    drawn = json.loads(panels)
+    assert {panel["title"] for panel in drawn} == kinds
+    assert all(len(panel["benign"]) == 2 and panel["steps"] == [1, 2] for panel in drawn)
 
 
 def test_flipped_elsewhere_trains_on_nothing_that_the_looks_read() -> None:
