@@ -33,6 +33,8 @@ def export(checkpoint: Checkpoint, folder: Path, *, base: str, merged: bool) -> 
     partial = Path(mkdtemp(prefix=".exporting-", dir=folder.parent))
     try:
         _write(row, adapter, partial, base=base, facts=facts)
+        for file in partial.iterdir():
+            file.chmod(0o644)  # safetensors writes weights for its own user alone, and an export is for others
         partial.chmod(0o755)
         partial.replace(folder)
     finally:

@@ -82,6 +82,7 @@ def test_merged_export_computes_the_same_in_plain_transformers(
     assert {"model.safetensors", "config.json", "tokenizer.json", "README.md", "SHA256SUMS"} <= names
     assert not names & {"adapter_config.json", "digest.json"}
     subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o644}, "others can read all of it"
 
 
 def test_adapter_export_computes_the_same_in_plain_peft(
