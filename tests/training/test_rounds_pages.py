@@ -11,8 +11,9 @@ from django.urls import reverse
 
 from amendments.models import Scenario
 from constitution.models import User, Version
+from tests.training.conftest import make_plan
 from tests.training.finished import make_clause_looks, make_looks, make_model
-from training import batteries, promotion
+from training import actions, batteries, promotion
 from training.models import Checkpoint, Round
 from training.plan_changes import Difference, differences
 from training.views import drift_parts, plots
@@ -150,6 +151,17 @@ def test_round_stands_against_reference_and_last_promoted(
     assert "Last promoted before this round ended" in text
     assert "-20 points, -32 to -7" in text
     assert "compared with round" in text
+
+
+def test_round_is_laid_beside_the_last_one_that_finished(
+    client: Client, make: Callable[..., Checkpoint], second_version: Version, overseer: User
+) -> None:
+    first = make()
+    assert "compared with round" not in page(client, "round-detail", first.round_id)
+    aborted = actions.open_round(version=second_version, plan=make_plan(second_version))
+    actions.abort(round_=aborted, by=overseer, note="Begun by mistake.")
+    text = page(client, "round-detail", make().round_id)
+    assert f"compared with round {first.round_id}" in text
 
 
 def test_last_promoted_that_was_asked_otherwise_is_not_compared(

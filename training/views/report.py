@@ -113,8 +113,14 @@ def _round(round_: Round) -> dict[str, Any]:
             for found in overridden(round_.plan)
         ],
         "begun": _begun(round_),
-        "earlier": Round.objects.filter(pk__lt=round_.pk).order_by("-pk").values_list("pk", flat=True).first(),
+        "earlier": _earlier(round_),
     }
+
+
+def _earlier(round_: Round) -> int | None:
+    """The round to lay beside this one: the newest before it that finished, so that there is something to compare."""
+    finished = Round.objects.filter(pk__lt=round_.pk, state=DONE)
+    return finished.order_by("-pk").values_list("pk", flat=True).first()
 
 
 def _begun(round_: Round) -> dict[str, str] | None:
