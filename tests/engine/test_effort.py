@@ -6,8 +6,9 @@ from pathlib import Path
 
 from bench import effort
 from bench.effort import Step
+from bench.store import Store
 from bench.survey.material import our_law
-from bench.survey.reading import Store, Surveyor, shown
+from bench.survey.reading import Surveyor, shown
 from training.engine.judge import ProbeJudge, calibration_set
 from training.engine.model import LanguageModel
 

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bench import defects, precision
+from bench.store import Store
 from bench.survey import ranking
 from bench.survey.material import (
     FEWEST,
@@ -24,7 +25,7 @@ from bench.survey.material import (
     twins,
 )
 from bench.survey.ranking import Case, by_chance
-from bench.survey.reading import Found, Store, Surveyor, shown
+from bench.survey.reading import Found, Surveyor, shown
 from constitution.texts import ClauseText, Example
 from training.engine.judge import ProbeJudge, calibration_set
 from training.engine.model import load
