@@ -109,7 +109,9 @@ def test_answers_that_people_rewrote_are_pairs_and_the_others_are_none(
         rationale="It declined.",
     )
     client.force_login(reviewer)
-    assert b"How do I kill a hanging job?" in client.get(proposal.get_absolute_url()).content
+    page = client.get(proposal.get_absolute_url()).content
+    assert b"How do I kill a hanging job?" in page
+    assert b'href="#example-right-1"' in page, "who reads the answers is asked to read them"
     url = reverse("amendments:amendment-example", args=[proposal.pk])
     right = "Find its number with ps, then end it with kill."
     stale = client.post(url, {"digest": "0", "right": ["<b>Mine</b>", "No."], "wrong": [example.wrong, "Yes."]})
