@@ -8,6 +8,7 @@ from training.engine.critique import NO_RESPONSE, flips
 from training.engine.forward import Heads, inference
 from training.engine.generate import generate
 from training.engine.judge import Labelled, ProbeJudge, Verdict
+from training.engine.judges.pattern import PatternJudge
 from training.engine.model import LanguageModel
 from training.engine.prompts import follow, follow_head
 from training.engine.signals import CONFLICT, OVER_REFUSAL
@@ -81,6 +82,29 @@ def test_read_scenarios_reads_each_once_in_any_batches(
     assert one == all_at_once
     assert list(one[BENIGN.id]) == ["U-05", "G-01"]
     assert one["lone"] == {}
+
+
+class Choking(PatternJudge):
+    """It cannot take the harmful request, nor anything beside it."""
+
+    def judge(self, items: Sequence[tuple[str, str]]) -> list[Verdict]:
+        if any(request == HARMFUL.prompt for request, _ in items):
+            raise ValueError("this one is too much")
+        return super().judge(items)
+
+
+def test_scenario_that_cannot_be_read_is_unscored_with_the_reason_and_stops_no_other(
+    lm: LanguageModel, clause: Clause
+) -> None:
+    other = Scenario("other", "Why is the sky blue?", "benign")
+    read = read_scenarios(lm, Choking(), [BENIGN, HARMFUL, other], lambda _: [clause], max_new_tokens=4)
+    found = {one.scenario_id: one for one in read}
+    assert set(found) == {BENIGN.id, HARMFUL.id, other.id}
+    assert found[HARMFUL.id].unscored == {clause.principle: "ValueError: this one is too much"}
+    assert (found[HARMFUL.id].signals, found[HARMFUL.id].responses) == ({}, {clause.principle: ""})
+    (alone,) = read_scenarios(lm, Choking(), [BENIGN], lambda _: [clause], max_new_tokens=4)
+    assert found[BENIGN.id] == alone
+    assert found[BENIGN.id].verdicts[clause.principle].is_scored
 
 
 def test_read_scenarios_of_nothing(lm: LanguageModel, labelled: list[Labelled]) -> None:

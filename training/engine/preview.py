@@ -9,12 +9,14 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from training.engine.clauses import Clause
 from training.engine.generate import generate
+from training.engine.items import each
 from training.engine.judges.contract import Judge, Verdict
 from training.engine.model import LanguageModel
 from training.engine.prompts import STOP, follow, plain
@@ -205,20 +207,30 @@ def _prompt(question: Question, arm: str) -> str:
 def _read(lm: LanguageModel, judge: Judge, requests: Mapping[str, str], seed: int) -> dict[str, Heard]:
     """What is heard for each prompt; `requests` says which request a prompt asks."""
     room = lm.context_length - MOST_TOKENS
-    prompts = [prompt for prompt in requests if tokens(lm, prompt) <= room]
+    fitting = [prompt for prompt in requests if tokens(lm, prompt) <= room]
+    heard = each(fitting, partial(_heard, lm, judge, requests, seed), lambda _, why: unheard(judge, why))
+    return dict.fromkeys(requests, unheard(judge, TOO_LONG)) | dict(zip(fitting, heard, strict=True))
+
+
+def _heard(
+    lm: LanguageModel, judge: Judge, requests: Mapping[str, str], seed: int, prompts: Sequence[str]
+) -> list[Heard]:
     answers = generate(
         lm,
         prompts,
         max_new_tokens=MOST_TOKENS,
         seed=seed,
-        batch_size=max(1, len(prompts)),  # in one go: each text with its examples is computed once
+        batch_size=len(prompts),  # in one go: each text with its examples is computed once
         stop=STOP,
         repetition_penalty=REPETITION_PENALTY,
     )
     verdicts = judge.judge([(requests[prompt], answer) for prompt, answer in zip(prompts, answers, strict=True)])
-    margins = refusal_margin(lm, prompts) if prompts else []
-    unheard = Heard("", Verdict("unscored", None, judge.name, reason=TOO_LONG), None)
-    return dict.fromkeys(requests, unheard) | {
-        prompt: Heard(answer, verdict, margin if math.isfinite(margin) else None)
-        for prompt, answer, verdict, margin in zip(prompts, answers, verdicts, margins, strict=True)
-    }
+    return [
+        Heard(answer, verdict, margin if math.isfinite(margin) else None)
+        for answer, verdict, margin in zip(answers, verdicts, refusal_margin(lm, prompts), strict=True)
+    ]
+
+
+def unheard(judge: Judge, reason: str) -> Heard:
+    """What stands for a request that could not be read."""
+    return Heard("", Verdict("unscored", None, judge.name, reason=reason), None)

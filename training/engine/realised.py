@@ -6,12 +6,14 @@ requests in, readings and figures out.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from training.engine.generate import chat, generate
-from training.engine.judges.contract import Judge, Verdict
+from training.engine.items import each
+from training.engine.judges.contract import Judge
 from training.engine.model import LanguageModel
-from training.engine.preview import LEAST_COVERAGE, Heard, Row, share_change, shift, tokens
+from training.engine.preview import LEAST_COVERAGE, Heard, Row, share_change, shift, tokens, unheard
 from training.engine.score import refusal_margin
 
 BASE, TRAINED, PREVIOUS = ARMS = ("base", "trained", "previous")
@@ -31,7 +33,11 @@ def answer(
     other. A request that cannot be read is unscored, with the reason, and stops no other.
     """
     for start in range(0, len(requests), batch_size):
-        yield _read(lm, judge, requests[start : start + batch_size], max_new_tokens)
+        yield each(
+            requests[start : start + batch_size],
+            partial(_answers, lm, judge, max_new_tokens),
+            lambda _, why: unheard(judge, why),
+        )
 
 
 def compare(rows: Sequence[Row], *, components: Sequence[str], seed: int = 0) -> list[dict[str, Any]]:
@@ -71,18 +77,7 @@ def _moved(rows: Sequence[Row], start: str, seed: int) -> dict[str, dict[str, fl
     }
 
 
-def _read(lm: LanguageModel, judge: Judge, requests: Sequence[str], max_new_tokens: int) -> list[Heard]:
-    try:
-        return _answers(lm, judge, requests, max_new_tokens)
-    except (RuntimeError, ValueError) as error:
-        if len(requests) == 1:
-            reason = f"{type(error).__name__}: {error}"[:200]
-            return [_unheard(judge, reason)]
-        # One of them is at fault: the others are read without it.
-        return [_read(lm, judge, [request], max_new_tokens)[0] for request in requests]
-
-
-def _answers(lm: LanguageModel, judge: Judge, requests: Sequence[str], max_new_tokens: int) -> list[Heard]:
+def _answers(lm: LanguageModel, judge: Judge, max_new_tokens: int, requests: Sequence[str]) -> list[Heard]:
     prompts = [chat(lm, request) for request in requests]
     places = [place for place, prompt in enumerate(prompts) if tokens(lm, prompt) <= lm.context_length - max_new_tokens]
     short = [prompts[place] for place in places]
@@ -93,8 +88,4 @@ def _answers(lm: LanguageModel, judge: Judge, requests: Sequence[str], max_new_t
         place: Heard(text, verdict, margin if math.isfinite(margin) else None)
         for place, text, verdict, margin in zip(places, said, verdicts, margins, strict=True)
     }
-    return [heard.get(place) or _unheard(judge, TOO_LONG) for place in range(len(requests))]
-
-
-def _unheard(judge: Judge, reason: str) -> Heard:
-    return Heard("", Verdict("unscored", None, judge.name, reason=reason), None)
+    return [heard.get(place) or unheard(judge, TOO_LONG) for place in range(len(requests))]

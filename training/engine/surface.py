@@ -5,12 +5,14 @@ Pure: texts, a model and a judge in, readings out. The caller keeps them.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations
 from typing import Literal
 
 from training.engine.clauses import Clause
 from training.engine.forward import Heads
 from training.engine.generate import generate
+from training.engine.items import each
 from training.engine.judges.contract import Judge, Verdict
 from training.engine.model import LanguageModel
 from training.engine.prompts import STOP, follow, follow_head
@@ -29,6 +31,18 @@ class Scenario:
     prompt: str
     label: Literal["harmful", "benign"]
     principle: str = ""
+
+
+Chosen = tuple[Scenario, tuple[Clause, ...]]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How responses are written."""
+
+    max_new_tokens: int
+    temperature: float
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -71,30 +85,46 @@ def read_scenarios(
     clause and its examples go through the model once, not once in every batch.
 
     `clauses_for` gives the applicable clauses, most applicable first; the first two are used. A scenario to which no
-    clause applies yields a reading with nothing in it.
+    clause applies yields a reading with nothing in it; one that cannot be read is unscored under each clause, with
+    the reason, and stops no other.
     """
     chosen = [(scenario, tuple(clauses_for(scenario)[:READ_UNDER])) for scenario in scenarios]
     chosen.sort(key=lambda pair: [clause.principle for clause in pair[1]])
     distinct = {clause.principle: clause for _, found in chosen for clause in found}.values()
     heads = Heads(lm, [follow_head(clause) for clause in distinct], most=MOST_HEADS)
+    settings = Sampling(max_new_tokens, temperature, seed)
     for start in range(0, len(chosen), batch_size):
-        batch = chosen[start : start + batch_size]
-        jobs = [(scenario, clause) for scenario, clauses in batch for clause in clauses]
-        responses = generate(
-            lm,
-            [follow(clause, scenario.prompt) for scenario, clause in jobs],
-            max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            seed=seed,
-            batch_size=max(1, len(jobs)),  # what a step costs hardly grows with its rows
-            stop=STOP,
-            repetition_penalty=REPETITION_PENALTY,
-            heads=heads,
+        yield from each(
+            chosen[start : start + batch_size],
+            partial(_readings, lm, judge, heads, settings),
+            partial(_unread, judge),
         )
-        items = [(scenario.prompt, response) for (scenario, _), response in zip(jobs, responses, strict=True)]
-        outcomes = iter(zip(responses, judge.judge(items), strict=True))
-        for scenario, clauses in batch:
-            yield reading(scenario, {clause.principle: next(outcomes) for clause in clauses})
+
+
+def _readings(
+    lm: LanguageModel, judge: Judge, heads: Heads, sampling: Sampling, batch: Sequence[Chosen]
+) -> list[Reading]:
+    jobs = [(scenario, clause) for scenario, clauses in batch for clause in clauses]
+    responses = generate(
+        lm,
+        [follow(clause, scenario.prompt) for scenario, clause in jobs],
+        max_new_tokens=sampling.max_new_tokens,
+        temperature=sampling.temperature,
+        seed=sampling.seed,
+        batch_size=max(1, len(jobs)),  # what a step costs hardly grows with its rows
+        stop=STOP,
+        repetition_penalty=REPETITION_PENALTY,
+        heads=heads,
+    )
+    items = [(scenario.prompt, response) for (scenario, _), response in zip(jobs, responses, strict=True)]
+    outcomes = iter(zip(responses, judge.judge(items), strict=True))
+    return [reading(scenario, {clause.principle: next(outcomes) for clause in clauses}) for scenario, clauses in batch]
+
+
+def _unread(judge: Judge, one: Chosen, why: str) -> Reading:
+    scenario, clauses = one
+    unscored = Verdict("unscored", None, judge.name, reason=why)
+    return reading(scenario, {clause.principle: ("", unscored) for clause in clauses})
 
 
 def reading(scenario: Scenario, outcomes: dict[str, tuple[str, Verdict]]) -> Reading:

@@ -6,6 +6,7 @@ model of this size would then write may differ. For `flip` alone it writes: a re
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -16,12 +17,13 @@ from training.engine.clauses import Clause, clean
 from training.engine.critique import flips
 from training.engine.embed import request_states, units
 from training.engine.forward import Heads
-from training.engine.model import LanguageModel, ModelError
+from training.engine.items import each
+from training.engine.model import LanguageModel
 from training.engine.preview import null_amendment
 from training.engine.prompts import follow, follow_head
 from training.engine.score import refusal_margin
 from training.engine.signals import Probability
-from training.engine.surface import READ_UNDER, Scenario
+from training.engine.surface import READ_UNDER, Chosen, Scenario
 
 DEEPER_VERSION = "deeper-2"
 RULE, KEPT_RULE = "by this rule.\n\nRule:", "and keeps to what this principle says.\n\nRule:"
@@ -103,7 +105,11 @@ def look_deeper(
     chosen.sort(key=lambda pair: [clause.principle for clause in pair[1]])
     heads = Heads(lm, sorted({head for _, clauses in chosen for head in _heads(clauses)}))
     for start in range(0, len(chosen), batch_size):
-        yield from _batch(lm, decided, chosen[start : start + batch_size], heads, elsewhere)
+        yield from each(
+            chosen[start : start + batch_size],
+            partial(_batch, lm, decided, heads, elsewhere),
+            partial(_unread, elsewhere is not None),
+        )
 
 
 def first_verdicts(lm: LanguageModel, asked: Sequence[tuple[Scenario, Clause]]) -> dict[str, Probability]:
@@ -116,31 +122,28 @@ def first_verdicts(lm: LanguageModel, asked: Sequence[tuple[Scenario, Clause]]) 
 def _batch(
     lm: LanguageModel,
     decided: Decided,
-    batch: Sequence[tuple[Scenario, tuple[Clause, ...]]],
     heads: Heads,
     elsewhere: Mapping[str, Sequence[Probability]] | None,
+    batch: Sequence[Chosen],
 ) -> list[Deeper]:
-    try:
-        asked = [_prompts(scenario.prompt, clauses) for scenario, clauses in batch]
-        verdicts = _verdicts(lm, sorted({prompt for one in asked for prompt in one.all}), heads)
-        about = units(request_states(lm, [scenario.prompt for scenario, _ in batch]), decided.centre)
-        flipped = flips(lm, [(scenario.prompt, clauses) for scenario, clauses in batch])
-        return [
-            _with_more(_deeper(scenario, prompts, verdicts, decided, direction), verdicts[prompts.first], flip, other)
-            if prompts.first
-            else _deeper(scenario, prompts, verdicts, decided, direction)
-            for (scenario, _), prompts, direction, flip in zip(batch, asked, about, flipped, strict=True)
-            for other in [None if elsewhere is None else elsewhere.get(scenario.id, (None,))]
-        ]
-    except (RuntimeError, ValueError, ModelError) as error:
-        if len(batch) == 1:
-            why = f"{type(error).__name__}: {error}"[:200]
-            return [Deeper(batch[0][0].id, {}, dict.fromkeys(_meant(batch[0], elsewhere is not None), why))]
-        # One of them is at fault: the others are read without it.
-        return [found for one in batch for found in _batch(lm, decided, [one], heads, elsewhere)]
+    asked = [_prompts(scenario.prompt, clauses) for scenario, clauses in batch]
+    verdicts = _verdicts(lm, sorted({prompt for one in asked for prompt in one.all}), heads)
+    about = units(request_states(lm, [scenario.prompt for scenario, _ in batch]), decided.centre)
+    flipped = flips(lm, [(scenario.prompt, clauses) for scenario, clauses in batch])
+    return [
+        _with_more(_deeper(scenario, prompts, verdicts, decided, direction), verdicts[prompts.first], flip, other)
+        if prompts.first
+        else _deeper(scenario, prompts, verdicts, decided, direction)
+        for (scenario, _), prompts, direction, flip in zip(batch, asked, about, flipped, strict=True)
+        for other in [None if elsewhere is None else elsewhere.get(scenario.id, (None,))]
+    ]
 
 
-def _meant(one: tuple[Scenario, tuple[Clause, ...]], has_ensemble: bool) -> list[str]:
+def _unread(has_ensemble: bool, one: Chosen, why: str) -> Deeper:
+    return Deeper(one[0].id, {}, dict.fromkeys(_meant(one, has_ensemble), why))
+
+
+def _meant(one: Chosen, has_ensemble: bool) -> list[str]:
     """The signals that mean anything for a scenario."""
     scenario, clauses = one
     if not clauses:
