@@ -36,7 +36,7 @@ class Outcome:
 
 
 @transaction.atomic
-def open_surfacing(*, version: Version, seed: int, by: str = COORDINATOR) -> SurfacingRun:
+def open_surfacing(*, version: Version, seed: int, by: ledger.Actor = COORDINATOR) -> SurfacingRun:
     """Queue the reading of the scenarios under a version."""
     run = SurfacingRun.objects.create(version=version, seed=seed)
     announce("queue")

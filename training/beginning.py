@@ -1,13 +1,14 @@
-"""A round that a person begins: for the version in force, with a preset and what they set otherwise for it alone."""
+"""What a person begins: a round for the version in force, with a preset and what they set otherwise for it alone; and a
+further reading of scenarios under it."""
 
 from django.db import connection, transaction
 
 from constitution.errors import Refused
 from constitution.models import User, Version
-from training import actions, policies
-from training.coordinator import TICK_LOCK, covered_by, plan_for
+from training import actions, policies, readings
+from training.coordinator import TICK_LOCK, covered_by, plan_for, seed_of
 from training.errors import BadSettings
-from training.models import Round
+from training.models import Round, SurfacingRun
 from training.recipes import settings
 from training.recipes.plan import PlanError
 from training.recipes.settings import Changes
@@ -20,9 +21,7 @@ def begin(*, version: Version, preset: str, changes: Changes, note: str, by: Use
     Raises NotAllowed; Refused where a round is under way or another version is in force; TooLittleData; and
     BadSettings, with what is wrong by the name of the setting, and of the note under `note`.
     """
-    # Of two people, and of a person and a tick, the second one finds the round of the first.
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TICK_LOCK])
+    _wait_for_turn()
     head = Version.objects.head()
     policies.check_can_begin(head, by)
     if head != version:
@@ -37,6 +36,25 @@ def begin(*, version: Version, preset: str, changes: Changes, note: str, by: Use
         raise BadSettings({"": str(error)}) from error
     covers = [earlier.number for earlier in covered_by(version)]
     return actions.open_round(version=version, plan=plan, covers=covers, by=by, note=note.strip())
+
+
+@transaction.atomic
+def begin_reading(*, by: User) -> SurfacingRun:
+    """Queue a reading of scenarios that none has read under the version in force. Raises NotAllowed and Refused."""
+    _wait_for_turn()
+    head = Version.objects.head()
+    policies.check_can_read(by)
+    if head is None:
+        raise Refused("There is no version to read scenarios under yet: load a constitution first.")
+    if why := readings.hindrance(head):
+        raise Refused(why)
+    return readings.open_next(head, seed=seed_of(head), by=by)
+
+
+def _wait_for_turn() -> None:
+    """Of two people, and of a person and a tick, the second one finds what the first has begun."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TICK_LOCK])
 
 
 def _note_problem(note: str) -> dict[str, str]:

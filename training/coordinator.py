@@ -15,7 +15,7 @@ from amendments.models import Scenario
 from amendments.reserved import registered_entries
 from config.live import publish as announce
 from constitution.models import Version
-from training import actions, alerts, leases, plans, room
+from training import actions, alerts, leases, plans, readings, room
 from training.errors import TooLittleData
 from training.models import PreviewRun, RealisedRun, Round, SurfacingRun
 from training.previews import asking
@@ -37,8 +37,8 @@ log = structlog.get_logger(__name__)
 
 @transaction.atomic
 def tick() -> None:
-    """Open the round, or else the surfacing run, that the head version lacks, the impact previews that proposals lack,
-    and what the last round is compared with. A second tick at once does nothing.
+    """Open the round that the head version lacks, or else the reading of scenarios that is due, the impact previews
+    that proposals lack, and what the last round is compared with. A second tick at once does nothing.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [TICK_LOCK])
@@ -47,8 +47,8 @@ def tick() -> None:
     head = Version.objects.head()
     if head is None or _open_round_if_due(head):
         return
-    if not SurfacingRun.objects.filter(version=head).exists() and Scenario.objects.filter(held_out=False).exists():
-        actions.open_surfacing(version=head, seed=seed_of(head))
+    if readings.is_due(head):
+        readings.open_next(head, seed=seed_of(head))
     asking.ask_for_lacking()
     realised.ask_for_lacking()
 

@@ -57,7 +57,9 @@ class SurfacingRun(Job):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["version"], name="surfacing_once_per_version"),
+            models.UniqueConstraint(
+                fields=["version"], condition=~Q(state=states.DONE), name="surfacing_one_at_a_time_per_version"
+            ),
             models.CheckConstraint(condition=Q(read__lte=F("total")), name="surfacing_read_within_total"),
             leased("surfacing_leased_while_running"),
         ]

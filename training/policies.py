@@ -55,6 +55,12 @@ def check_can_retry(round_: Round, by: User) -> None:
         raise Refused(f"This round is {round_.state}, not failed, so there is nothing to retry.")
 
 
+def check_can_read(by: User) -> None:
+    """Scenarios are read by themselves; an operator has further ones read."""
+    if not by.has_role(Role.OPERATOR):
+        raise NotAllowed("Only operators have further scenarios read.")
+
+
 def check_can_retry_surfacing(run: SurfacingRun, by: User) -> None:
     """A failed reading of the scenarios is tried again by an operator."""
     if not by.has_role(Role.OPERATOR):

@@ -1,37 +1,17 @@
-"""What to read under which clauses, and how pressing what it shows is. Pure: values in, values out."""
+"""Under which clauses a request is read, and how what that shows is told. Pure: values in, values out."""
 
-import random
 import re
 from collections.abc import Iterable
 from typing import Any
 
 from amendments.joining import Place
-from amendments.models import Label, Scenario, Signal
+from amendments.models import Signal
 from constitution.digests import digest
 from constitution.texts import ClauseText
 
 # A word says what a request is about from this length on.
 SHORTEST_WORD = 4
-RANDOM_SHARE = 0.1
 READ_UNDER = 2
-
-
-def choose(scenarios: Iterable[Scenario], *, seed: int, most: int) -> list[Scenario]:
-    """Up to `most` scenarios: a tenth drawn from all, for an unbiased view, the others harmless ones first.
-
-    Harmless requests show over-refusal, and where a clause of tier 2 should settle them, a machine may propose. Those
-    that a clause of style settles show little: nobody asks whether to help with them.
-    """
-    rows = sorted(scenarios, key=lambda row: row.digest)
-    random.Random(seed).shuffle(rows)  # noqa: S311 - a reproducible order
-    drawn = rows[: drawn_of(most)]
-    rest = sorted(rows[len(drawn) :], key=lambda row: (row.label != Label.BENIGN, row.settled_by[:1] in ("U", "T")))
-    return [*drawn, *rest[: most - len(drawn)]]
-
-
-def drawn_of(most: int) -> int:
-    """How many of the first that were chosen are drawn from all, and stand for all."""
-    return max(1, round(most * RANDOM_SHARE))
 
 
 def applicable(request: str, settled_by: str, in_force: Iterable[ClauseText]) -> list[ClauseText]:

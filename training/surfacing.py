@@ -22,7 +22,7 @@ from constitution.errors import Refused
 from constitution.models import Tier
 from constitution.resolution import in_force
 from constitution.texts import ClauseText
-from training import actions, leases, reading
+from training import actions, leases, reading, readings
 from training.drafts import Draft, measured, operations
 from training.findings import Answered, Asked, Findings, keep
 from training.models import Reading, SurfacingRun
@@ -69,9 +69,9 @@ def run(claimed: SurfacingRun, *, engine_for: EngineFor, stop_asked: Callable[[]
 
 def _run(engine_for: EngineFor, claimed: SurfacingRun, check: leases.Check) -> None:
     clauses = claimed.version.texts()
-    candidates = Scenario.objects.filter(held_out=False).exclude(label=Label.UNKNOWN).order_by("pk")
-    chosen = reading.choose(candidates, seed=claimed.seed, most=settings.SURFACING_SCENARIOS)
-    drawn = {row.pk for row in chosen[: reading.drawn_of(settings.SURFACING_SCENARIOS)]}
+    pool = readings.unread(claimed.version, but_for=claimed)
+    chosen = readings.choose(pool, seed=claimed.seed, most=settings.SURFACING_SCENARIOS)
+    drawn = {row.pk for row in chosen[: readings.drawn_of(settings.SURFACING_SCENARIOS)]}
     _tell(claimed, "Loading the model.", total=len(chosen))
     engine = engine_for(clauses, lambda message: _tell(claimed, message))
     producer, _ = Producer.objects.get_or_create(
@@ -213,7 +213,9 @@ def _file(
 def _summary(claimed: SurfacingRun) -> str:
     cases = EdgeCase.objects.filter(version_id=claimed.version_id).count()
     filed = Amendment.objects.real().filter(base_id=claimed.version_id, producer__isnull=False).count()
-    return f"{claimed.readings.count()} scenarios read; edge cases found: {cases}; proposals: {filed}."
+    unscored = claimed.readings.filter(detail__verdicts__0__verdict="unscored").count()
+    read = f"{claimed.readings.count()} scenarios read" + (f", {unscored} of them unscored" if unscored else "")
+    return f"{read}; edge cases found: {cases}; proposals: {filed}."
 
 
 def _tell(claimed: SurfacingRun, message: str, *, total: int | None = None) -> None:

@@ -27,6 +27,7 @@ urlpatterns = [
     path("rounds/<int:pk>/resume/", rounds.resume, name="round-resume"),
     path("rounds/<int:pk>/abort/", rounds.abort, name="round-abort"),
     path("rounds/<int:pk>/retry/", rounds.retry, name="round-retry"),
+    path("readings/", readings.index, name="readings"),
     path("readings/<int:pk>/", readings.detail, name="reading-detail"),
     path("alerts/", alerts.index, name="alerts"),
     path("alerts/webhooks/", alerts.webhooks, name="webhooks"),

@@ -196,6 +196,7 @@ ACCESS = {
     "training:round-resume": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
     "training:round-retry": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
     "training:round-abort": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
+    "training:readings": READ,
     "training:reading-detail": Access(kwargs=("pk",), accepted=(404,)),  # there is no reading here
     "training:alerts": READ,
     "training:webhooks": Access(roles=(Role.OPERATOR,)),

@@ -18,6 +18,7 @@ PAGES = [
     "/rounds/",
     "/rounds/{round}/",
     "/rounds/begin/",
+    "/readings/",
     "/judges/",
     "/models/",
     "/edge-cases/",

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import desk
-from tests.system import System
+from tests.system import System, wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -88,3 +88,22 @@ def test_round_is_begun_with_a_setting_of_its_own_and_ends_under_an_open_page(pa
     expect(other.locator("#round-status")).to_contain_text("aborted it")
     expect(other.get_by_text("Stop this round")).to_have_count(0)
     expect(other.locator("#round-record")).to_contain_text("Ended")
+
+
+@pytest.mark.timeout(240)
+def test_further_scenarios_are_read_under_an_open_page(page: Page, rounds: list[int]) -> None:
+    button = page.get_by_role("button", name="Read further scenarios")
+
+    def may_begin() -> bool:
+        page.goto("/rounds/")
+        page.get_by_role("link", name="readings").click()
+        expect(page.get_by_role("heading", name="Readings")).to_be_visible()
+        return button.is_visible()
+
+    wait_for(may_begin, "the reading that began by itself", seconds=180)
+    desk.check_accessible_dark_and_light(page)
+    button.press("Enter")
+    expect(page.get_by_role("heading", name="Reading of version 2")).to_be_visible()
+    expect(page.locator("#reading")).to_contain_text("Done", timeout=120_000)
+    desk.check_accessible_dark_and_light(page)
+    desk.check_fits(page)

@@ -197,21 +197,6 @@ def test_missing_model_fails_the_run_with_a_sentence(
     assert surfacing.error
 
 
-def test_choice_is_the_same_for_a_seed_and_harmless_requests_come_first(scenarios: list[Scenario]) -> None:
-    open_ones = [row for row in scenarios if not row.held_out]
-    chosen = reading.choose(open_ones, seed=3, most=8)
-    assert chosen == reading.choose(reversed(open_ones), seed=3, most=8)
-    assert len(chosen) == len(set(chosen)) == 8
-    assert all(row.label == Label.BENIGN for row in chosen[1:])
-
-
-def test_choice_leaves_requests_that_a_clause_of_style_settles_to_the_last(scenarios: list[Scenario]) -> None:
-    ordinary = [Scenario(digest=f"{n:064}", label=Label.BENIGN, settled_by="T-03") for n in range(50)]
-    twins = [row for row in scenarios if row.settled_by in ("H-02", "G-01")]
-    chosen = {row.digest for row in reading.choose([*ordinary, *twins], seed=3, most=8)}
-    assert {row.digest for row in twins if row.label == Label.BENIGN} <= chosen
-
-
 def test_applicable_clauses_begin_with_the_one_that_should_settle_it(constitution: Version) -> None:
     clauses = constitution.texts()
     found = reading.applicable("How do I kill a process in Linux?", "H-02", clauses)

@@ -25,11 +25,11 @@ MOST_HEADS = 32  # clauses whose beginnings are held at a time: 14 MB each with 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A prompt of which people have said whether it asks for harm."""
+    """A prompt, and what people have said of whether it asks for harm."""
 
     id: str
     prompt: str
-    label: Literal["harmful", "benign"]
+    label: Literal["harmful", "benign", "unknown"]
     principle: str = ""
 
 
