@@ -22,10 +22,12 @@ from training.errors import StageFailed
 
 if TYPE_CHECKING:
     from training.engine.clauses import Clause
+    from training.engine.judges.served import Server
     from training.engine.model import LanguageModel
     from training.engine.propose import Candidate, Write
 
 LOCAL, SERVED = "local", "served"
+LOGPROB = "logprob"  # a judge that asks a model of its own
 SAMPLES = 6
 Cases = Sequence[tuple[str, str, str]]
 
@@ -50,22 +52,33 @@ def writer() -> "Write | None":
     if settings.PRODUCER != SERVED:
         raise StageFailed(f"PRODUCER is {settings.PRODUCER!r}; it must be {LOCAL} or {SERVED}.")
     from training.engine.judges.contract import JudgeError
-    from training.engine.judges.served import Server, is_among
     from training.engine.served_drafts import ServedWriter
 
-    if settings.JUDGE == SERVED and is_among(settings.PRODUCER_MODEL, frozenset({settings.JUDGE_MODEL})):
-        raise StageFailed("PRODUCER_MODEL is the model that judges: nobody judges what they wrote. Choose another.")
     try:
-        server = Server(
-            settings.ENGINE_URL,
-            settings.PRODUCER_MODEL,
-            settings.ENGINE_KEY,
-            settings.ENGINE_TIMEOUT,
-            settings.ENGINE_TRIES,
-        )
+        server = _server(settings.PRODUCER_MODEL)
     except JudgeError as error:
         raise StageFailed(str(error).replace("JUDGE_MODEL", "PRODUCER_MODEL").replace("judge", "producer")) from error
+    if _judges(server):
+        raise StageFailed("PRODUCER_MODEL is the model that judges: nobody judges what they wrote. Choose another.")
     return ServedWriter(server).write
+
+
+def _server(model: str) -> "Server":
+    from training.engine.judges.served import Server
+
+    return Server(settings.ENGINE_URL, model, settings.ENGINE_KEY, settings.ENGINE_TIMEOUT, settings.ENGINE_TRIES)
+
+
+def _judges(producer: "Server") -> bool:
+    """Whether the producer's model judges as well, whatever other name the server or the judge's folder gives it."""
+    from training.engine.judges.served import is_among
+
+    if settings.JUDGE not in (SERVED, LOGPROB) or not settings.JUDGE_MODEL:
+        return False
+    judge = {settings.JUDGE_MODEL}
+    if settings.JUDGE == SERVED:
+        judge |= _server(settings.JUDGE_MODEL).known_as()
+    return any(is_among(name, frozenset(judge)) for name in producer.known_as() | {producer.model})
 
 
 def drafter(lm: "LanguageModel", law: Sequence[ClauseText]) -> Callable[[ClauseText, Cases, int], list[Draft]]:

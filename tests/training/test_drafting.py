@@ -10,6 +10,7 @@ from pytest_django import Settings
 from amendments import producers
 from amendments.models import Amendment, Cluster, EdgeCase, Label, Producer, PromptSet, Scenario, Signal
 from constitution.models import User, Version
+from tests.engine.openai_server import serving
 from tests.factories import make_producer
 from training.drafting_engine import drafter, identity, writer
 from training.drafts import Draft, measured, operations
@@ -107,12 +108,26 @@ def test_served_model_is_another_producer_and_never_the_judge(lm: LanguageModel,
     settings.JUDGE, settings.JUDGE_MODEL = "served", "owner/Big-70B"
     with pytest.raises(StageFailed, match="nobody judges"):
         writer()
+    settings.JUDGE, settings.JUDGE_MODEL = "logprob", "folder/big-70b"
+    with pytest.raises(StageFailed, match="nobody judges"):
+        writer()
     settings.PRODUCER_MODEL = ""
     with pytest.raises(StageFailed, match="PRODUCER_MODEL"):
         writer()
     settings.PRODUCER = "elsewhere"
     with pytest.raises(StageFailed, match="must be local or served"):
         writer()
+
+
+def test_producer_that_the_server_knows_as_the_judge_is_refused(lm: LanguageModel, settings: Settings) -> None:
+    with serving(lm) as server:
+        settings.PRODUCER, settings.ENGINE_URL, settings.PRODUCER_MODEL = "served", server.url, "writer"
+        settings.JUDGE, settings.JUDGE_MODEL = "served", "judge"
+        server.models = [{"id": "writer", "root": "owner/One-7B"}, {"id": "judge", "root": "owner/Other-7B"}]
+        assert writer() is not None
+        server.models[1]["root"] = "owner/One-7B"
+        with pytest.raises(StageFailed, match="nobody judges"):
+            writer()
 
 
 def test_producer_page_lists_the_prompts_behind_its_digest(client: Client, reviewer: User) -> None:
