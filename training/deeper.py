@@ -6,10 +6,13 @@ of it is there.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import islice
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
 
 from amendments.joining import Newcomer, place, unpack
 from amendments.models import EdgeCase, Label, Producer, Scenario, Signal
@@ -26,6 +29,8 @@ from training.states import DONE
 
 MOST_SAMPLED, MOST_SETTLED, MOST_HARD = 40, 60, 60
 BATCH = 16
+# A batch takes less; a look that fails is not begun again at every tick.
+RESTS_AFTER = timedelta(minutes=2)
 # The reading itself files what these show, with the answers that the model wrote.
 READ_BEFORE = (Signal.OVER_REFUSAL, Signal.CONFLICT)
 
@@ -77,6 +82,15 @@ def waiting() -> SurfacingRun | None:
     if newest is None or not newest.readings.exists() or newest.signal_cards.exists():
         return None
     return newest
+
+
+def is_left() -> bool:
+    """Whether a deeper look rests: nobody began it, or whoever did is gone."""
+    run = waiting()
+    if run is None:
+        return False
+    newest = run.signal_readings.aggregate(at=Max("created_at"))["at"] or run.finished_at
+    return newest is None or newest < timezone.now() - RESTS_AFTER
 
 
 def look(run: SurfacingRun, engine: Engine, *, is_to_stop: Callable[[], bool]) -> bool:

@@ -60,7 +60,7 @@ _loaded: "dict[str, LanguageModel]" = {}
 def tick() -> None:
     """Every few seconds: queue what should run, and wake a gpu worker where something waits."""
     coordinator.tick()
-    if coordinator.is_work_waiting():
+    if coordinator.is_work_waiting() or deeper.is_left():
         work.apply_async(expires=WAKE_UP_SECONDS)
 
 

@@ -1,6 +1,7 @@
 """A deeper look: known numbers for what follows from them, and once through with the real engine and a tiny model."""
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from pytest_django import Settings
 
 from amendments.joining import pack
@@ -116,6 +118,19 @@ def test_look_that_was_left_goes_on_where_it_was_and_concludes_once(finished: Su
     assert not set(first.asked[:done]) & set(second.asked)
     deeper.conclude(finished, second.lend())
     assert SignalCard.objects.count() == 3
+
+
+def test_look_whose_worker_is_gone_is_taken_up_and_one_that_goes_on_is_left_alone(
+    finished: SurfacingRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SurfacingRun.objects.filter(pk=finished.pk).update(finished_at=timezone.now() - timedelta(hours=1))
+    assert deeper.is_left()
+    deeper.look(finished, KnownEngine().lend(), is_to_stop=lambda: True)
+    assert not deeper.is_left()
+    monkeypatch.setattr(deeper, "RESTS_AFTER", timedelta(0))
+    assert deeper.is_left()
+    assert deeper.look(finished, KnownEngine().lend(), is_to_stop=never)
+    assert not deeper.is_left()
 
 
 def test_nothing_waits_before_a_reading_is_done(surfacing: SurfacingRun) -> None:
