@@ -7,6 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from amendments.models import AcceptanceRule, Amendment, Preview, Scenario
+from amendments.views.previews import _result, _settled
 from constitution.digests import digest
 from constitution.models import User, Version
 from tests import factories
@@ -70,6 +71,29 @@ def test_section_says_what_to_do_at_every_moment(desk: Client, proposal: Amendme
     assert "No edge case is attached" in found
     assert "on this machine, by the last ones here" in found, "the larger battery is offered with what it costs"
     assert "Nobody has measured" not in found
+
+
+def test_section_counts_what_turns_right_and_wrong_beside_a_rewording(
+    desk: Client, proposal: Amendment, reviewer: User
+) -> None:
+    asking.ask(amendment=proposal, by=reviewer)
+    work(KnownEngine())
+    preview = Preview.objects.get()
+    harmless = next(row for row in _result(preview)["components"] if row["name"] == "over-refusal")
+    # The engine answers every request, declines all of them under the proposal, and is moved by no rewording.
+    n = harmless["n"]
+    assert harmless["settled"] == {
+        "wrong": 0, "right": n, "resolved": 0, "resolved_null": 0, "broken": n, "broken_null": 0,
+    }  # fmt: skip
+    assert f"Turns <strong>{n} of {n}</strong> right ones wrong (rewording 0)" in " ".join(
+        section(desk, proposal).split()
+    )
+    item = preview.items.filter(label="benign").first()
+    assert item is not None
+    item.arms["null"]["verdict"] = "unscored"
+    assert set(_settled([item]).values()) == {0}, "what went unscored is neither right nor wrong"
+    item.label = "unknown"
+    assert set(_settled([item]).values()) == {0}, "nobody knows what is right"
 
 
 def test_failure_says_why_and_can_be_asked_again(desk: Client, proposal: Amendment, reviewer: User) -> None:
