@@ -29,9 +29,10 @@ from amendments.models import (
     Signal,
 )
 from amendments.operations import Add, Revise
-from amendments.previews import CASES, HELD_OUT, LARGE, NEAR, OVER_REFUSAL, PRECEDENTS, RANDOM
+from amendments.previews import BATTERIES, CASES, HELD_OUT, LARGE, NEAR, OVER_REFUSAL, PRECEDENTS, RANDOM
 from amendments.states import ACCEPTED, OPEN
 from constitution import ledger
+from constitution.digests import digest
 from constitution.errors import Refused
 from constitution.models import LedgerEntry, User, Version
 from constitution.texts import ClauseText
@@ -505,3 +506,17 @@ def test_what_is_kept_back_was_never_shown_to_who_proposes(cluster: Cluster) -> 
     assert given[0] == cases[0], "the clearest is proposed on"
     assert sorted((*given, *kept), key=cases.index) == cases
     assert keep_back(cases[:1]) == (cases[:1], [])
+
+
+def test_battery_is_as_its_name_says() -> None:
+    """What is drawn, how it is read and what it is compared with: whoever changes any of it renames the batteries, as
+    what was measured before is kept under the name and is another measurement."""
+    from training.engine.preview import EMPTY_SENTENCE, MOST_TOKENS, SYNONYMS
+    from training.engine.prompts import FOLLOW, PLAIN
+    from training.engine.surface import REPETITION_PENALTY
+
+    reading = [SYNONYMS, EMPTY_SENTENCE, MOST_TOKENS, REPETITION_PENALTY, FOLLOW.digest, PLAIN.digest]
+    assert {name: digest([battery.sizes, *reading])[:16] for name, battery in BATTERIES.items()} == {
+        "battery-1": "63f9156d55a0d36e",
+        "battery-1-large": "8e317040b8624ac5",
+    }

@@ -24,8 +24,6 @@ from training.engine.score import refusal_margin
 from training.engine.stats import bootstrap
 from training.engine.surface import REPETITION_PENALTY
 
-# A changed way of rewording, reading or counting gets a new version: what it measured is another measurement.
-PREVIEW_VERSION = "preview-1"
 BEFORE, AFTER, NULL = ARMS = ("before", "after", "null")
 # Below this share of scored requests a component has no figures.
 LEAST_COVERAGE = 0.95
