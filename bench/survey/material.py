@@ -15,7 +15,8 @@ from constitution.models import Tier
 from constitution.texts import ClauseText
 from training.engine.clauses import Clause
 from training.engine.prompts import balanced
-from training.reading import RANDOM_SHARE, digest_of
+from training.reading import digest_of
+from training.readings import RANDOM_SHARE
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONSTITUTION = ROOT / "constitution" / "seed" / "constitution.yaml"
