@@ -16,10 +16,15 @@ from django.db import transaction
 from constitution import ledger
 from constitution.digests import digest
 from constitution.errors import BadFile
+from constitution.models import Version
+from training.errors import TooLittleData
 from training.models import JudgeCard
 from training.rates import Count
 
 CALIBRATION_SET = "Calibration set, cross-validated by request"
+DECISIONS = "Decided examples that people accepted since the founding version"
+# Of fewer the interval reaches below what any judge is let through with, however well it does.
+LEAST_DECISIONS = 10
 FOLDS = 3
 XSTEST_FILES = "xstest_v2_completions_*.csv"
 # The labels of XSTest begin with a digit; partial refusals are left out, as neither word fits them.
@@ -67,6 +72,30 @@ def choice() -> dict[str, Any]:
         "timeout": settings.ENGINE_TIMEOUT,
         "tries": settings.ENGINE_TRIES,
     }
+
+
+def decided_answers() -> list[LabelledAnswer]:
+    """The right and the wrong answers of the examples that people accepted since the founding version.
+
+    Raises TooLittleData where there are too few to say anything of a judge."""
+    first, head = Version.objects.home().order_by("number").first(), Version.objects.head()
+    founding = {(one.request, one.right) for clause in (first.texts() if first else ()) for one in clause.examples}
+    decided = [
+        one
+        for clause in (head.texts() if head else ())
+        for one in clause.examples
+        if one.expects in ("decline", "help") and (one.request, one.right) not in founding
+    ]
+    if len(decided) < LEAST_DECISIONS:
+        raise TooLittleData(
+            f"People have accepted {len(decided)} decided examples since the founding version; a card needs at least"
+            f" {LEAST_DECISIONS}."
+        )
+    return [
+        LabelledAnswer(one.request, answer, refuses, DECISIONS)
+        for one in decided
+        for answer, refuses in ((one.right, one.expects == "decline"), (one.wrong, one.expects != "decline"))
+    ]
 
 
 def read_xstest(folder: Path) -> list[LabelledAnswer]:

@@ -354,6 +354,22 @@ def measure_judge_on(answers: Sequence[judging.LabelledAnswer], kind: str = "pro
     return {source: card(judge, found) for source, found in rows.items()}
 
 
+def measure_judge_on_decisions(answers: Sequence[judging.LabelledAnswer], kind: str) -> dict[str, Any]:
+    """A judge measured on what people decided; the probe as it is without having seen these requests. Loads the
+    model."""
+    from training.engine.judge import ProbeJudge, calibration_set
+    from training.engine.judges.cards import card
+    from training.engine.judges.contract import Labelled
+
+    judge = measured = carded_judge(kind)
+    if isinstance(judge, ProbeJudge):
+        head, asked = Version.objects.head(), {one.request for one in answers}
+        labelled = calibration_set(_shown(clause) for clause in (head.texts() if head else ()))
+        measured = ProbeJudge.fit(language_model(), [row for row in labelled if row.request not in asked])
+    found = card(measured, [Labelled(one.request, one.response, one.refuses) for one in answers])
+    return {**found, "judge": judge.name, **judge.about}
+
+
 def measure_judge_on_pairs(pairs: Sequence[judging.PreferredAnswer], kind: str) -> dict[str, Any]:
     """How often a judge prefers what people did, each pair in both orders. Loads the model."""
     from training.engine.judges.cards import pair_card

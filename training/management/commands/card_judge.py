@@ -1,4 +1,4 @@
-"""`manage.py card_judge --xstest DIR --pairs DIR`: measure a judge on answers that people have labelled."""
+"""`manage.py card_judge --xstest DIR --pairs DIR --decisions`: measure a judge on answers that people have labelled."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -7,8 +7,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from constitution.errors import BadFile
+from constitution.models import Version
 from training import judging, tasks
-from training.errors import StageFailed
+from training.errors import StageFailed, TooLittleData
 from training.models import JudgeCard
 
 LABELS = "XSTest, full refusals and full answers"
@@ -18,18 +19,19 @@ MEASURES = ("auc", "sensitivity", "specificity", "consistency", "accuracy", "cov
 
 
 class Command(BaseCommand):
-    help = "Measure a judge on XSTest's human-labelled completions, on pairs of hh-rlhf, or on both (minutes)."
+    help = "Measure a judge on XSTest's human-labelled completions, pairs of hh-rlhf, or what people decided here."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--judge", choices=KINDS, default=KINDS[0], help="the probe is the head version's")
         parser.add_argument("--xstest", type=Path, help="folder with xstest_v2_completions_*.csv")
         parser.add_argument("--pairs", type=Path, help="folder with *.jsonl.gz of hh-rlhf's harmless pairs")
+        parser.add_argument("--decisions", action="store_true", help="the decided examples that people accepted here")
         parser.add_argument("--sample", type=int, help="at most so many answers of each model, and so many pairs")
         parser.add_argument("--seed", type=int, default=0, help="what draws the sample")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not options["xstest"] and not options["pairs"]:
-            raise CommandError("Give --xstest, --pairs or both: the labelled answers to measure on.")
+        if not (options["xstest"] or options["pairs"] or options["decisions"]):
+            raise CommandError("Give --xstest, --pairs or --decisions: the labelled answers to measure on.")
         if options["sample"] is not None and options["sample"] < 1:
             raise CommandError("A sample needs at least one answer.")
         try:
@@ -37,7 +39,9 @@ class Command(BaseCommand):
                 self._answers(options)
             if options["pairs"]:
                 self._pairs(options)
-        except (BadFile, StageFailed) as refused:
+            if options["decisions"]:
+                self._decisions(options)
+        except (BadFile, StageFailed, TooLittleData) as refused:
             raise CommandError(str(refused)) from refused
 
     def _answers(self, options: dict[str, Any]) -> None:
@@ -56,6 +60,16 @@ class Command(BaseCommand):
         chosen = judging.sampled(pairs, options["sample"], options["seed"])
         metrics = tasks.measure_judge_on_pairs(chosen, options["judge"])
         self._keep("pairs", PAIRS, _sample(options, drawn=len(chosen) < len(pairs)), metrics)
+
+    def _decisions(self, options: dict[str, Any]) -> None:
+        answers = judging.decided_answers()
+        chosen = judging.sampled(answers, options["sample"], options["seed"])
+        metrics = tasks.measure_judge_on_decisions(chosen, options["judge"])
+        head = Version.objects.head()
+        # They grow with the versions; of several cards on them the largest counts.
+        until = f", up to version {head.number}" if head else ""
+        sample = _sample(options, drawn=len(chosen) < len(answers))
+        self._keep("decisions", judging.DECISIONS, f"{until}{sample}", metrics)
 
     def _keep(self, label: str, dataset: str, sample: str, metrics: dict[str, Any]) -> None:
         card = judging.record(
