@@ -16,7 +16,7 @@ from training.recipes.plan import STAGES
 KEPT: Mapping[str, tuple[str, ...]] = {
     "generate": ("rows",),
     "revise": ("harmful_accepted", "benign_accepted"),
-    "label": ("labelled", "decided"),
+    "label": ("labelled", "decided", "edited"),
 }
 ADAPTER_CONFIG = "adapter_config.json"
 SEVERAL = "several"
@@ -92,7 +92,7 @@ def _data_card(folder: Path) -> list[dict[str, Any]]:
 def _stage_card(stage: str, done: Mapping[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "stage": stage,
-        "kept": sum(done[name] for name in KEPT[stage]),
+        "kept": sum(done.get(name, 0) for name in KEPT[stage]),
         "dropped": done.get("dropped", {}),
         "seconds": done["seconds"],
         "rows": rows,

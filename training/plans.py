@@ -23,9 +23,6 @@ from training.recipes.settings import Changes
 Device = Literal["auto", "cpu", "cuda"]
 
 
-LOOKS_ORDER = 0
-
-
 class KeptOut:
     """What may not be trained on, and how many rows were left out for it."""
 
@@ -86,17 +83,16 @@ def freeze(
     asked = list(scenarios)
     rows = _in_random_order([row for row in asked if not _is_ordinary(row, styles)], chance)
     ordinary = _in_random_order([row for row in asked if _is_ordinary(row, styles)], chance)
-    # Each version's round looks at the same requests while the scenarios stay the same: a band that control rounds
-    # measured holds for these alone.
-    steady = _in_random_order(rows, random.Random(LOOKS_ORDER))  # noqa: S311
-    # Rounds of one version are measured alike, also where somebody chose another seed for one.
-    measuring = _in_random_order(rows, random.Random(seed))  # noqa: S311
+    # Each round looks at the same requests and is measured on the same ones, whatever its seed and version: rounds
+    # compare by these, and a band that control rounds measured holds for these alone. Further scenarios come between
+    # them and reshuffle nothing.
+    looking, measuring = (_in_steady_order(rows, salt) for salt in ("looks", "held out"))
     kept_out = KeptOut(asked, list(registered))
     clauses = tuple(kept_out.without(_clause(text)) for text in texts)
     seen = {normalise(example.request) for text in texts for example in text.examples}
     groups = {
         "held_out": _take([row for row in measuring if row.held_out], sizes.held_out, seen),
-        "looks": _take([row for row in steady if not row.held_out], sizes.looks, seen),
+        "looks": _take([row for row in looking if not row.held_out], sizes.looks, seen),
         "train": _take(
             [row for row in rows if not row.held_out and row.settled_by in known], sizes.train, seen, kept_out
         ),
@@ -158,11 +154,21 @@ def _still_law(edited: Iterable[EditedAnswer], clauses: Sequence[Clause]) -> tup
 
 def _in_random_order(scenarios: Iterable[Scenario], chance: random.Random) -> list[Scenario]:
     """Labelled scenarios, contrast twins side by side, in an order that `chance` alone decides."""
-    labelled = [row for row in scenarios if row.label != Label.UNKNOWN]
-    labelled.sort(key=lambda row: (row.pair or row.digest, row.digest))
-    pairs = [list(rows) for _, rows in groupby(labelled, key=lambda row: row.pair or row.digest)]
+    pairs = _pairs(scenarios)
     chance.shuffle(pairs)
     return [row for pair in pairs for row in pair]
+
+
+def _in_steady_order(scenarios: Iterable[Scenario], salt: str) -> list[Scenario]:
+    """The same, in an order in which the place of a pair does not depend on which others there are."""
+    pairs = sorted(_pairs(scenarios), key=lambda pair: digest([salt, pair[0].pair or pair[0].digest]))
+    return [row for pair in pairs for row in pair]
+
+
+def _pairs(scenarios: Iterable[Scenario]) -> list[list[Scenario]]:
+    labelled = [row for row in scenarios if row.label != Label.UNKNOWN]
+    labelled.sort(key=lambda row: (row.pair or row.digest, row.digest))
+    return [list(rows) for _, rows in groupby(labelled, key=lambda row: row.pair or row.digest)]
 
 
 def _is_ordinary(row: Scenario, styles: set[str]) -> bool:

@@ -128,6 +128,8 @@ def test_look_that_cannot_certify_is_not_safe() -> None:
     assert judged(1.0, key=HARMFUL, scored=18) == "none: "
     assert "18 of 20 could be computed" in judged(1.0, key=HARMFUL, scored=18, before="none")
     assert judged(None, key=HARMFUL, scored=0, before="warn").startswith("none: Twice in a row")
+    for key in (BENIGN, CLAUSE):
+        assert judged(1.0, key=key, scored=18, before="none").startswith("none: Twice in a row"), "it pauses like harm"
     assert bands.can_certify(2, 2)
     assert not bands.can_certify(1, 1)
 

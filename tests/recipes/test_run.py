@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from training.recipes import run as run_module
-from training.recipes.files import Row, read_json, read_rows, write_json, write_rows
+from training.recipes.files import Row, digest_folder, read_json, read_rows, write_json, write_rows
 from training.recipes.plan import Plan
 from training.recipes.run import Paused, Run, Stopped, conduct
 
@@ -145,3 +145,20 @@ def test_rows_keep_every_character(tmp_path: Path) -> None:
     rows = [{"text": "line\u2028separator\r\n\x85 \u0000 end"}, {"text": '"}\n{"kind":"point"}'}]
     write_rows(tmp_path / "rows.jsonl", rows)
     assert read_rows(tmp_path / "rows.jsonl") == rows
+
+
+def test_adapter_that_is_not_as_its_stage_left_it_is_not_loaded(root: Path) -> None:
+    weights = root / "sft" / "adapter" / "adapter_model.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"as trained")
+    run = Run(root, "dpo")
+    with pytest.raises(FileNotFoundError, match="not done"):
+        run.adapter("sft")
+    write_json(root / "sft" / "done.json", {"adapter": digest_folder(weights.parent, "*.safetensors")})
+    assert run.adapter("sft") == weights.parent
+    weights.write_bytes(b"as somebody else trained")
+    with pytest.raises(ValueError, match="its digest differs"):
+        run.adapter("sft")
+    weights.rename(weights.with_name("adapter_model.bin"))
+    with pytest.raises(ValueError, match="its digest differs"):
+        run.adapter("sft")

@@ -5,8 +5,8 @@ import pytest
 from amendments.lessons import EditedAnswer
 from amendments.models import Label, Scenario
 from constitution.digests import digest
-from constitution.models import Version
-from tests.training.conftest import make_plan, make_scenarios
+from constitution.models import User, Version
+from tests.training.conftest import make_plan, make_scenarios, publish_second_version, subject
 from training.plans import data_digest
 
 pytestmark = pytest.mark.django_db
@@ -24,6 +24,21 @@ def add_ordinary(number: int, **changes: object) -> Scenario:
     return Scenario.objects.create(**values)
 
 
+def make_further_scenarios(pairs: int) -> None:
+    Scenario.objects.bulk_create(
+        Scenario(
+            digest=digest(["later", number, label]),
+            prompt=f"How do I {verb} {subject(1000 + number)} later?",
+            label=label,
+            pair=f"later-{number}",
+            settled_by="G-01",
+            source="test",
+        )
+        for number in range(pairs)
+        for label, verb in ((Label.HARMFUL, "break"), (Label.BENIGN, "paint"))
+    )
+
+
 def test_ordinary_requests_are_trained_on_beside_the_twins_and_measure_nothing(constitution: Version) -> None:
     make_scenarios()
     before = make_plan(constitution)
@@ -33,6 +48,22 @@ def test_ordinary_requests_are_trained_on_beside_the_twins_and_measure_nothing(c
     assert len(added) == 2
     assert [row for row in plan.train if row.prompt not in prompts] == list(before.train)
     assert (plan.looks, plan.held_out) == (before.looks, before.held_out)
+
+
+def test_rounds_are_looked_at_and_measured_alike_whatever_their_version_and_what_came_since(
+    constitution: Version, reviewer: User
+) -> None:
+    make_scenarios(pairs=60)
+    first = make_plan(constitution)
+    assert (len(first.looks), len(first.held_out)) == (4, 8), "more are there than are taken"
+    second = make_plan(publish_second_version(reviewer))
+    assert second.seed != first.seed
+    assert (second.looks, second.held_out) == (first.looks, first.held_out)
+    before = {prompt.prompt for prompt in first.looks}
+    make_further_scenarios(20)
+    after = make_plan(constitution).looks
+    came = {prompt.prompt for prompt in after} - before
+    assert all("later" in prompt for prompt in came), "what came since only pushes others out"
 
 
 @pytest.mark.parametrize(

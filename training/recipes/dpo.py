@@ -80,7 +80,7 @@ def work(run: Run) -> Row:
     settings = finetune.trainer_settings(run, lm, config)
     losses = {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, config.sft_weight]}
     trainer = OpeningsTrainer(
-        model=PeftModel.from_pretrained(lm.model, str(run.of("sft", "adapter")), is_trainable=True),
+        model=PeftModel.from_pretrained(lm.model, str(run.adapter("sft")), is_trainable=True),
         args=DPOConfig(**settings, beta=config.beta, **(losses if config.sft_weight else {})),
         train_dataset=dataset(plan, lm, pairs),
         processing_class=lm.tokenizer,

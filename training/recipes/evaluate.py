@@ -62,7 +62,7 @@ def work(run: Run) -> Row:
     run.expect(2 * len(plan.held_out))
     reference = load(plan.model, device=plan.device)
     judge = round_judge(run, reference)
-    trained = load(plan.model, device=plan.device, adapter=run.of("dpo", "adapter"))
+    trained = load(plan.model, device=plan.device, adapter=run.adapter("dpo"))
     arms = {"reference": answers(run, "reference", reference), "trained": answers(run, "trained", trained)}
     verdicts = {arm: judge.judge([(row["prompt"], row["response"]) for row in rows]) for arm, rows in arms.items()}
     responses = [

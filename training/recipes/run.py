@@ -60,6 +60,13 @@ class Run:
             raise FileNotFoundError(f"The stage {self.stage} needs the stage {stage}, which is not done.")
         return self.root / stage / name
 
+    def adapter(self, stage: str) -> Path:
+        """The adapter of a stage that must be done by now. Raises ValueError where it is not as that stage left it."""
+        folder = self.of(stage, "adapter")
+        if digest_folder(folder, "*.safetensors") != read_json(self.root / stage / "done.json")["adapter"]:
+            raise ValueError(f"The adapter of the stage {stage} is not what that stage wrote: its digest differs.")
+        return folder
+
     def expect(self, rows: int) -> None:
         """Say how many rows `in_chunks` will work on at most, over all its calls."""
         self._rows_expected = rows

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from training.recipes.band import MARGIN, PAIRS, REFUSALS, Edges, Key, can_certify, side_of
+from training.recipes.band import FEWEST_ITEMS, MARGIN, PAIRS, REFUSALS, Edges, Key, can_certify, side_of
 from training.recipes.groups import Taken, told
 from training.recipes.plan import LooksConfig
 from training.recipes.run import State
@@ -84,7 +84,11 @@ def _judge(key: Key, taken: Taken, edges: Edges | None, before: State | None, li
         return Verdict(key, taken, None)
     has_warned = before in {"warn", "none"}
     if taken.value is None or not can_certify(taken.scored, taken.total):
-        why = f"Twice in a row {_uncertified(key, taken)}" if has_warned and key == HARMFUL else ""
+        why = (
+            f"Twice in a row {_uncertified(key, taken)}"
+            if has_warned and (key == HARMFUL or taken.total >= FEWEST_ITEMS)
+            else ""
+        )
         return Verdict(key, taken, "none", edges, why)
     if edges is None:
         return Verdict(key, taken, *_by_the_fixed(taken.value, has_warned=has_warned, limits=limits))
