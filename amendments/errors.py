@@ -1,6 +1,7 @@
 """What can be refused when the law is changed. The text of each error is a sentence for the person."""
 
 from amendments.models import Amendment
+from amendments.states import OUTCOMES
 from constitution.errors import NotAllowed, Refused
 
 
@@ -16,10 +17,10 @@ class AlreadyDecided(Refused):
     """Somebody was faster. Says who, when and what came of it."""
 
     def __init__(self, amendment: Amendment) -> None:
-        who = amendment.decided_by or "The system"
+        by = f" by {amendment.decided_by}" if amendment.decided_by else ","
         when = f"{amendment.decided_at:%H:%M} UTC on {amendment.decided_at:%-d %B}"
         result = f"it is {amendment.version} now" if amendment.version_id else "nothing was published"
-        super().__init__(f"{who} has {amendment.state} this proposal at {when}; {result}.")
+        super().__init__(f"This proposal was {OUTCOMES[amendment.state]}{by} at {when}; {result}.")
 
 
 class WasKnown(Refused):

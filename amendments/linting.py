@@ -47,11 +47,11 @@ def why_not(operations: Sequence[Operation], law: Sequence[ClauseText], *, open_
     known = {clause.principle: clause for clause in law}
     changed = [clause for clause in after if known.get(clause.principle) != clause]
     gone = known.keys() - {clause.principle for clause in after}
-    said = _new_sentences(changed, law)
+    said, examples = _new_sentences(changed, law), _new_examples(changed, law)
     return [
         *_universal([*changed, *(known[name] for name in gone)], known),
-        *_wording([*said, *_new_examples(changed, law)]),
-        *_naming(said, {clause.principle for clause in after}, known),
+        *_wording([*said, *examples]),
+        *_naming(said, examples, {clause.principle for clause in after}, known),
         *_budget(changed, known, after),
         *_scopes(changed, known),
         *_dangling(gone, after),
@@ -103,12 +103,14 @@ def _wording(added: Sequence[str]) -> list[str]:
     return [*found, "It holds markup."] if _MARKUP.search(text) else found
 
 
-def _naming(said: Sequence[str], names: set[str], known: dict[str, ClauseText]) -> list[str]:
-    named = set(_PRINCIPLE.findall(" ".join(said)))
+def _naming(said: Sequence[str], examples: Sequence[str], names: set[str], known: dict[str, ClauseText]) -> list[str]:
     found = []
-    if any(name in known and Tier(known[name].tier) == Tier.UNIVERSAL for name in named):
+    universal = [name for name, clause in known.items() if Tier(clause.tier) == Tier.UNIVERSAL]
+    # An id that is a word like any other says nothing by being there.
+    names_of_law = [re.escape(name) for name in universal if not name.isalpha()]
+    if names_of_law and re.search(rf"(?<![\w-])(?:{'|'.join(names_of_law)})(?![\w-])", " ".join([*said, *examples])):
         found.append("It speaks of a universal clause.")
-    if missing := sorted(named - names):
+    if missing := sorted(set(_PRINCIPLE.findall(" ".join(said))) - names):
         found.append(f"It names {', '.join(missing)}, which is no clause.")
     return found
 

@@ -39,13 +39,6 @@ CHANGES = "A reviewer asks for changes to your proposal."
 CONFLICT = "The reviews differ. Read the reasons, then keep your review or change it."
 ASSIGNED = "It was assigned to you."
 BOARD = "The advisory board is asked to vote on it."
-OUTCOMES = {
-    states.ACCEPTED: "accepted",
-    states.REJECTED: "rejected",
-    states.WITHDRAWN: "withdrawn",
-    states.DUPLICATE: "closed as a duplicate",
-    states.OBSOLETE: "closed, because its clause changed",
-}
 
 
 def after(row: Amendment, *, by: User | str) -> None:
@@ -68,7 +61,7 @@ def decided(row: Amendment, *, by: User | str) -> None:
     if isinstance(by, User):
         people.discard(by.pk)
     what = f"{row.version} follows from it." if row.version_id else row.reason
-    sentence = f"It was {OUTCOMES[row.state]}{f': {what}' if what else '.'}"
+    sentence = f"It was {states.OUTCOMES[row.state]}{f': {what}' if what else '.'}"
     _tell(row, NoticeKind.DECIDED, dict.fromkeys((pk for pk in people if pk), sentence))
 
 

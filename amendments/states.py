@@ -45,3 +45,12 @@ AMENDMENT = StateTable(
     ),
 )
 UNDECIDED = AMENDMENT.live
+
+# What became of a proposal, in words.
+OUTCOMES = {
+    ACCEPTED: "accepted",
+    REJECTED: "rejected",
+    WITHDRAWN: "withdrawn",
+    DUPLICATE: "closed as a duplicate",
+    OBSOLETE: "closed, because its clause changed",
+}

@@ -21,7 +21,7 @@ def by_link(request: HttpRequest) -> HttpResponse:
     """Sign the link's owner in and go to the home page; a used, old or wrong link says so."""
     user = authenticate(request, sesame=request.GET.get("sesame", ""))
     if user is None:
-        sentence = "This sign-in link has been used or is out of date. Restart the server for a new one."
+        sentence = "This sign-in link has been used or is out of date. Ask an operator for a new one."
         return refuse(request, status=403, title="Not signed in", sentence=sentence)
     login(request, user)
     return redirect(settings.LOGIN_REDIRECT_URL)

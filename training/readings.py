@@ -1,9 +1,10 @@
 """When scenarios are read under a version, and which: first of all, after a round, now and then, and when asked to."""
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
+from django.db.models import Case, Exists, OuterRef, QuerySet, Value, When
 from django.db.models.functions import MD5, Concat
 from django.utils import timezone
 
@@ -17,14 +18,6 @@ from training.states import DONE
 RANDOM_SHARE = 0.1
 # Of the rest. Nobody says of them whether helping is right, so they show conflicts and no wrong answers.
 UNLABELLED_SHARE = 0.2
-# What is asked about style says little of whether to help; what harms, little of over-refusal.
-_SAYS_LITTLE = Q(settled_by__startswith="U") | Q(settled_by__startswith="T")
-_AS_TOLD = Case(
-    When(~_SAYS_LITTLE, label=Label.BENIGN, then=0),
-    When(label=Label.BENIGN, then=1),
-    When(~_SAYS_LITTLE, then=2),
-    default=3,
-)
 
 
 def unread(version: Version, *, but_for: SurfacingRun | None = None) -> QuerySet[Scenario]:
@@ -35,19 +28,25 @@ def unread(version: Version, *, but_for: SurfacingRun | None = None) -> QuerySet
     return Scenario.objects.filter(~Exists(read), held_out=False)
 
 
-def choose(pool: QuerySet[Scenario], *, seed: int, most: int) -> list[Scenario]:
+def choose(pool: QuerySet[Scenario], *, contextual: Collection[str], seed: int, most: int) -> list[Scenario]:
     """Up to `most` scenarios: a tenth drawn from all, for an unbiased view, then harmless ones before harmful ones, and
     a fifth of which nobody has said which they are. The same for a seed, whatever order they were stored in.
 
-    Harmless requests show over-refusal, and where a clause of tier 2 should settle them, a machine may propose. Those
-    that a clause of style settles show little: nobody asks whether to help with them.
+    Harmless requests show over-refusal, and where a clause of tier 2 should settle them, one of `contextual`, a machine
+    may propose. Those that a clause of style settles show little: nobody asks whether to help with them.
     """
+    as_told = Case(
+        When(label=Label.BENIGN, settled_by__in=contextual, then=0),
+        When(label=Label.BENIGN, then=1),
+        When(settled_by__in=contextual, then=2),
+        default=3,
+    )
     rows = pool.annotate(place=MD5(Concat("digest", Value(f" {seed}")))).order_by("place")
     drawn = list(rows[: drawn_of(most)])
     left = most - len(drawn)
     rest = rows.exclude(pk__in=[row.pk for row in drawn])
     unlabelled = list(rest.filter(label=Label.UNKNOWN)[:left])
-    labelled = list(rest.exclude(label=Label.UNKNOWN).order_by(_AS_TOLD, "place")[:left])
+    labelled = list(rest.exclude(label=Label.UNKNOWN).order_by(as_told, "place")[:left])
     share = max(round(left * UNLABELLED_SHARE), left - len(labelled))
     unlabelled = unlabelled[:share]
     return [*drawn, *labelled[: left - len(unlabelled)], *unlabelled]

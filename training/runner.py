@@ -102,7 +102,8 @@ def _run_stages(model: Callable[[], str], round_: Round, check: leases.Check) ->
                 actions.pause(round_=round_, pause=read_json(folder / "pause.json"))
                 return
             _check_exit(round_, stage, code)
-    progress.drain(round_, folder / "progress.jsonl")
+    while progress.drain(round_, folder / "progress.jsonl"):
+        pass
     actions.finish(round_=round_, outcome=outcomes.read(round_, folder))
 
 
@@ -170,7 +171,8 @@ def _watch(round_: Round, stage: str, check: leases.Check) -> int:
     except BaseException:
         _end(process)
         raise
-    progress.drain(round_, folder / "progress.jsonl")
+    while progress.drain(round_, folder / "progress.jsonl"):
+        pass
     return code
 
 

@@ -19,7 +19,7 @@ from amendments.pressing import weigh
 from amendments.producers import check_may_file
 from config.live import publish as announce
 from constitution.errors import Refused
-from constitution.models import Tier
+from constitution.models import Tier, Version
 from constitution.resolution import in_force
 from constitution.texts import ClauseText
 from training import actions, leases, reading, readings
@@ -70,7 +70,8 @@ def run(claimed: SurfacingRun, *, engine_for: EngineFor, stop_asked: Callable[[]
 def _run(engine_for: EngineFor, claimed: SurfacingRun, check: leases.Check) -> None:
     clauses = claimed.version.texts()
     pool = readings.unread(claimed.version, but_for=claimed)
-    chosen = readings.choose(pool, seed=claimed.seed, most=settings.SURFACING_SCENARIOS)
+    contextual = [clause.principle for clause in clauses if Tier(clause.tier) == Tier.CONTEXTUAL]
+    chosen = readings.choose(pool, contextual=contextual, seed=claimed.seed, most=settings.SURFACING_SCENARIOS)
     drawn = {row.pk for row in chosen[: readings.drawn_of(settings.SURFACING_SCENARIOS)]}
     _tell(claimed, "Loading the model.", total=len(chosen))
     engine = engine_for(clauses, lambda message: _tell(claimed, message))
@@ -93,8 +94,10 @@ def _propose_most(
     claimed: SurfacingRun, engine: Engine, producer: Producer, clauses: Sequence[ClauseText], check: leases.Check
 ) -> str:
     """Propose for the most pressing clusters; why that was held back, where people want nothing more of it now."""
+    if claimed.version != Version.objects.head():
+        return " Another version is in force by now, so nothing is proposed."
     filed = 0
-    for cluster in _pressing_clusters(claimed, clauses):
+    for cluster in _pressing_clusters(claimed, clauses, producer):
         check()
         try:
             filed += _propose(claimed, engine, producer, cluster)
@@ -118,15 +121,17 @@ def _ask(row: Scenario, clauses: Sequence[ClauseText]) -> Asked:
     return Asked(row, tuple(reading.applicable(row.prompt, row.settled_by, in_force(clauses, row.context))))
 
 
-def _pressing_clusters(claimed: SurfacingRun, clauses: Sequence[ClauseText]) -> list[Cluster]:
+def _pressing_clusters(claimed: SurfacingRun, clauses: Sequence[ClauseText], producer: Producer) -> list[Cluster]:
     """The most pressing cluster of each principle, most pressing first.
 
-    Universal clauses are left to people, their clusters stay as evidence; so are principles with an open proposal.
+    Universal clauses are left to people, their clusters stay as evidence; so are principles with an open proposal, and
+    clusters for which the producer has proposed before, whatever came of it.
     """
     tiers: dict[str, int] = {clause.principle: clause.tier for clause in clauses}
     taken = set(Amendment.objects.undecided().real().values_list("principle_id", flat=True))
     ranked: dict[str, tuple[float, Cluster]] = {}
-    for cluster in Cluster.objects.filter(version_id=claimed.version_id).order_by("pk"):
+    served = Amendment.objects.real().filter(producer=producer, cluster__isnull=False).values("cluster")
+    for cluster in Cluster.objects.filter(version_id=claimed.version_id).exclude(pk__in=served).order_by("pk"):
         name = cluster.principle_id
         if tiers[name] == Tier.UNIVERSAL or name in taken or not _wrong_cases(cluster):
             continue

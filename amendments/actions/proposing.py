@@ -9,8 +9,9 @@ from amendments import policies, states
 from amendments.actions.records import change_content, check_change, close, lock, present, record, write_revision
 from amendments.errors import ContentMoved
 from amendments.models import Amendment, Cluster, Producer
-from amendments.operations import Operations, OutOfDate, Revise, content_digest, reworded
+from amendments.operations import AnyOperation, Operations, OutOfDate, Revise, content_digest, reworded
 from amendments.producers import check_may_file
+from amendments.rebasing import rebase
 from config.live import publish as announce
 from constitution import actions as law
 from constitution.models import Principle, User, Version
@@ -37,6 +38,9 @@ def propose(
     has as many open as it may. With `known_verdict` it is a known item: see `amendments.actions.calibrating`.
     """
     producer = by if isinstance(by, Producer) else None
+    if producer and not known_verdict and law.lock_head() != base:
+        # Nobody carries it over: whoever accepts it would decide on words that are no longer law.
+        raise OutOfDate("Another version is in force by now, so a machine's proposal on this one is not filed.")
     if producer and cluster and not known_verdict:
         Producer.objects.select_for_update().get(pk=producer.pk)
         if filed := Amendment.objects.real().filter(cluster=cluster, producer=producer).first():
@@ -82,8 +86,8 @@ def edit(*, amendment: Amendment, by: User, seen_digest: str, text: str, note: s
     if row.digest != seen_digest:
         raise ContentMoved
     if row.state == states.NEEDS_REBASE and head is not None:
+        operations = _restated(row, head, text)
         row.base = head
-        operations = _restated(row, text)
     else:
         operations = reworded(present(row), row.base.texts(), row.principle_id, text)
     if content_digest(operations) == row.digest:
@@ -104,9 +108,25 @@ def withdraw(*, amendment: Amendment, by: User) -> Amendment:
     return row
 
 
-def _restated(row: Amendment, text: str) -> Operations:
-    """What settles a clash: `text` as the clause's wording, against the base of `row`, which is the head."""
-    before = next((clause.digest for clause in row.base.texts() if clause.principle == row.principle_id), None)
+def _restated(row: Amendment, head: Version, text: str) -> Operations:
+    """What settles a clash: `text` as the clause's wording, against the head; what else is proposed is carried over.
+
+    Raises OutOfDate where a wording does not settle it: nothing that somebody proposed is dropped for it.
+    """
+    after = head.texts()
+    before = next((clause.digest for clause in after if clause.principle == row.principle_id), None)
     if before is None:
         raise OutOfDate(f"{row.principle_id} is no longer part of the constitution. Withdraw this, or propose it anew.")
-    return (Revise(principle=row.principle_id, before=before, text=text),)
+    settled: list[AnyOperation] = []
+    for operation in present(row):
+        if isinstance(operation, Revise) and operation.principle == row.principle_id:
+            settled.append(Revise(principle=row.principle_id, before=before, text=text))
+            continue
+        carried = rebase((operation,), row.base.texts(), after)
+        if carried.clashes:
+            raise OutOfDate(
+                f"{carried.clashes[0].sentence} This proposal does more than reword {row.principle_id}, so a wording"
+                " alone does not settle that. Withdraw it, and propose anew what of it still holds."
+            )
+        settled += carried.operations
+    return tuple(settled)

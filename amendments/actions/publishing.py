@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from amendments import states
 from amendments.actions.records import change_content, close, move, present, record
 from amendments.context import shaken
+from amendments.errors import NothingToChange
 from amendments.models import Amendment, Revision
 from amendments.operations import Operations, apply, summarise
 from amendments.rebasing import Rebased, rebase
 from config.live import publish as announce
 from constitution import actions as law
+from constitution.errors import Refused
 from constitution.models import User, Version
 from constitution.texts import ClauseText
 
@@ -76,8 +78,24 @@ def _carry(row: Amendment, operations: Operations, rebased: Rebased, version: Ve
     elif rebased.clashes:
         clash(row, version)
     else:
-        row.base = version
-        change_content(row, rebased.operations, author=row.author, note=f"Carried over to {version}.")
+        _reword(row, rebased.operations, version)
+
+
+def _reword(row: Amendment, operations: Operations, version: Version) -> None:
+    """Give a person's proposal the wording that it has on the new head. Where the head says all of it already it closes
+    itself, and where it cannot be said there it waits: what one proposes never keeps another from being accepted.
+    """
+    base, row.base = row.base, version
+    try:
+        change_content(row, operations, author=row.author, note=f"Carried over to {version}.")
+    except NothingToChange:
+        row.base = base
+        close(row, states.OBSOLETE, by=None, reason=f"{str(version).capitalize()} says the same already.")
+        record("amendment obsolete", row, by="system", detail={"version": version.number})
+    except Refused as refused:
+        row.base = base
+        clash(row, version, why=str(refused))
+    else:
         record("amendment rebased", row, by="system", detail={"version": version.number})
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 
+import structlog
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
@@ -26,6 +27,8 @@ from constitution import actions as law
 from constitution.errors import Refused
 from constitution.models import User, Version
 from constitution.proofs import check_provable
+
+log = structlog.get_logger(__name__)
 
 # The most proposals that one sweep settles; the next one goes on.
 SWEEP = 200
@@ -58,7 +61,11 @@ def settle_due() -> int:
     waiting = Amendment.objects.undecided().filter(votes_due_at__lte=timezone.now()).order_by("votes_due_at", "pk")
     found = list(waiting[:SWEEP])
     for amendment in found:
-        settle(amendment)
+        try:
+            settle(amendment)
+        except Exception:
+            # It comes first the next time as well, and the others wait for nobody's fault.
+            log.exception("votes could not be settled", amendment=amendment.pk)
     return len(found)
 
 

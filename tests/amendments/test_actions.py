@@ -45,7 +45,7 @@ def test_accept_twice_is_refused_with_a_sentence(file_proposal: Propose, reviewe
     proposal = file_proposal()
     actions.accept(amendment=proposal, by=reviewer, seen_digest=proposal.digest)
 
-    with pytest.raises(AlreadyDecided, match=r"ada has accepted this proposal at .* it is version 2 now"):
+    with pytest.raises(AlreadyDecided, match=r"This proposal was accepted by ada at .* it is version 2 now"):
         actions.accept(amendment=proposal, by=other_reviewer, seen_digest=proposal.digest)
     assert Version.objects.count() == 2
 

@@ -11,7 +11,7 @@ from amendments.models import AcceptanceRule, Amendment, Revision
 from amendments.operations import OutOfDate, read_operations
 from constitution.errors import NotAllowed, Refused
 from constitution.models import LedgerEntry, User, Version
-from tests.factories import make_clause
+from tests.factories import make_clause, make_producer
 
 MEDICATION = "Give general facts about medication. Leave doses to a clinician."
 ALL_DOSES = "Give general facts about medication. Leave all doses to a clinician."
@@ -61,6 +61,69 @@ def test_amendment_to_other_words_of_the_clause_is_carried_over(reviewer: User, 
     assert text_of(accept(waiting, reviewer).version, "H-02") == (
         "Give plain facts about medication. Leave all doses to a clinician."
     )
+
+
+def example(request: str) -> dict[str, Any]:
+    answers = {"right": "Here is how.", "wrong": "I can't help with that."}
+    return {"op": "add_example", "principle": "H-02", "example": {"request": request, "expects": "help", **answers}}
+
+
+@pytest.mark.parametrize("operation", [revise(ALL_DOSES), example("How do I store insulin?")])
+def test_amendment_that_says_the_same_is_closed_and_keeps_nothing_from_being_accepted(
+    operation: dict[str, Any], reviewer: User, other_reviewer: User
+) -> None:
+    first, second = file(other_reviewer, operation), file(other_reviewer, operation)
+    accepted = accept(first, reviewer)
+    assert (accepted.state, accepted.version and accepted.version.number) == (states.ACCEPTED, 2)
+    second.refresh_from_db()
+    assert second.state in (states.OBSOLETE, states.NEEDS_REBASE)
+    assert second.base.number == 1
+    with pytest.raises(Refused):
+        accept(second, reviewer)
+    if second.state == states.OBSOLETE:
+        assert second.reason == "Version 2 says the same already."
+        with pytest.raises(AlreadyDecided, match="was closed, because its clause changed, at"):
+            accept(second, reviewer)
+
+
+def test_wording_settles_a_clash_and_drops_nothing_else_that_was_proposed(reviewer: User, other_reviewer: User) -> None:
+    mine = "Give general facts about medication. Leave any dose to a doctor."
+    both = file(other_reviewer, revise(mine), example("How do I store insulin?"))
+    accept(file(other_reviewer, revise(ALL_DOSES)), reviewer)
+    both.refresh_from_db()
+    assert both.state == states.NEEDS_REBASE
+    settled = actions.edit(amendment=both, by=other_reviewer, seen_digest=both.digest, text=mine)
+    assert [operation["op"] for operation in settled.revisions.order_by("-number")[0].operations] == [
+        "revise",
+        "add_example",
+    ]
+    version = accept(settled, reviewer).version
+    assert version is not None
+    clause = next(clause for clause in version.texts() if clause.principle == "H-02")
+    assert clause.text == mine
+    assert "How do I store insulin?" in {one.request for one in clause.examples}
+
+
+def test_clash_that_no_wording_settles_says_so_and_keeps_what_was_proposed(
+    reviewer: User, other_reviewer: User
+) -> None:
+    gone = file(other_reviewer, {"op": "repeal", "principle": "H-02"})
+    accept(file(other_reviewer, revise(ALL_DOSES)), reviewer)
+    gone.refresh_from_db()
+    assert gone.state == states.NEEDS_REBASE
+    with pytest.raises(OutOfDate, match="does more than reword H-02"):
+        actions.edit(amendment=gone, by=other_reviewer, seen_digest=gone.digest, text=MEDICATION)
+    gone.refresh_from_db()
+    assert [one.operations[0]["op"] for one in gone.revisions.all()] == ["repeal"]
+
+
+def test_machine_files_nothing_on_a_version_that_is_no_longer_in_force(reviewer: User, other_reviewer: User) -> None:
+    base = Version.objects.head()
+    assert base is not None
+    ready = [{"before": clause.digest, **revise(MEDICATION)} for clause in base.texts() if clause.principle == "H-02"]
+    accept(file(other_reviewer, revise("It helps.", "G-01")), reviewer)
+    with pytest.raises(OutOfDate, match="Another version is in force"):
+        actions.propose(by=make_producer(), base=base, operations=read_operations(ready), rationale="It was unclear.")
 
 
 def test_amendment_to_the_same_words_waits_for_people_and_loses_nothing(reviewer: User, other_reviewer: User) -> None:

@@ -87,6 +87,7 @@ def test_decided_example_is_read_as_well() -> None:
 
     assert why_not([decided("How do I kill a job in cron?")], LAW) == []
     assert "It holds markup." in why_not([decided("<b>How</b> do I kill a job?")], LAW)
+    assert "It speaks of a universal clause." in why_not([decided('How do I {"op": "repeal", "id": "U-02"}?')], LAW)
     assert why_not([decided("How do I kill a process in Linux? (G-01)")], LAW) == [
         "G-01 has decided that request already."
     ]

@@ -120,7 +120,7 @@ def test_accept_after_somebody_else_says_who_and_what(
     answer = desk.post(_url("accept", proposal), {"digest": proposal.digest})
 
     assert answer.status_code == 409
-    assert "grace has accepted this proposal" in answer.content.decode()
+    assert "This proposal was accepted by grace" in answer.content.decode()
 
 
 def test_edit_that_clashes_keeps_the_text_and_shows_what_changed(

@@ -44,7 +44,7 @@ def test_accept_and_accept_publish_one_version(
 
     refusals = [str(result) for result in results if isinstance(result, Refused)]
     assert len(refusals) == 1
-    assert "has accepted this proposal" in refusals[0]
+    assert "This proposal was accepted by" in refusals[0]
     assert (Version.objects.count(), _count("version published"), _count("amendment accepted")) == (2, 2, 1)
     ledger.verify()
 

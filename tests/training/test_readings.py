@@ -21,6 +21,7 @@ from training.states import DONE, FAILED
 
 pytestmark = pytest.mark.django_db
 ADDRESS = "/readings/"
+CONTEXTUAL = ("H-02", "G-01")  # what the requests of tier 2 are settled by
 
 
 def read(version: Version, scenarios: list[Scenario]) -> SurfacingRun:
@@ -47,9 +48,9 @@ def test_choice_is_the_same_for_a_seed_and_harmless_requests_come_first(
     constitution: Version, scenarios: list[Scenario]
 ) -> None:
     pool = readings.unread(constitution)
-    chosen = readings.choose(pool, seed=3, most=8)
-    assert chosen == readings.choose(pool.order_by("-pk"), seed=3, most=8)
-    assert chosen != readings.choose(pool, seed=4, most=8)
+    chosen = readings.choose(pool, contextual=CONTEXTUAL, seed=3, most=8)
+    assert chosen == readings.choose(pool.order_by("-pk"), contextual=CONTEXTUAL, seed=3, most=8)
+    assert chosen != readings.choose(pool, contextual=CONTEXTUAL, seed=4, most=8)
     assert len({row.pk for row in chosen}) == 8
     assert all(row.label == Label.BENIGN and not row.held_out for row in chosen[1:])
 
@@ -60,7 +61,7 @@ def test_choice_leaves_requests_that_a_clause_of_style_settles_to_the_last(scena
         for n in range(50)
     )
     twins = Scenario.objects.filter(held_out=False, settled_by__in=["H-02", "G-01"], label=Label.BENIGN)
-    chosen = readings.choose(Scenario.objects.filter(held_out=False), seed=3, most=8)
+    chosen = readings.choose(Scenario.objects.filter(held_out=False), contextual=CONTEXTUAL, seed=3, most=8)
     assert set(twins) <= set(chosen)
 
 
@@ -68,10 +69,13 @@ def test_a_fifth_are_unlabelled_and_they_fill_up_where_labelled_ones_are_few(sce
     unlabelled(60)
     pool = Scenario.objects.filter(held_out=False)
     # One of ten is drawn from all; of the other nine a fifth.
-    assert sum(row.label == Label.UNKNOWN for row in readings.choose(pool, seed=3, most=10)[1:]) == 2
+    assert (
+        sum(row.label == Label.UNKNOWN for row in readings.choose(pool, contextual=CONTEXTUAL, seed=3, most=10)[1:])
+        == 2
+    )
     most = pool.count()
-    assert len(readings.choose(pool, seed=3, most=most)) == most
-    assert len(readings.choose(pool, seed=3, most=most + 5)) == most
+    assert len(readings.choose(pool, contextual=CONTEXTUAL, seed=3, most=most)) == most
+    assert len(readings.choose(pool, contextual=CONTEXTUAL, seed=3, most=most + 5)) == most
 
 
 def test_choosing_takes_as_many_queries_however_many_there_are(
@@ -79,7 +83,7 @@ def test_choosing_takes_as_many_queries_however_many_there_are(
 ) -> None:
     unlabelled(500)
     with django_assert_num_queries(3):
-        readings.choose(Scenario.objects.filter(held_out=False), seed=3, most=40)
+        readings.choose(Scenario.objects.filter(held_out=False), contextual=CONTEXTUAL, seed=3, most=40)
 
 
 def test_next_reading_reads_what_none_has_read(constitution: Version, scenarios: list[Scenario]) -> None:

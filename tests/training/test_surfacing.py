@@ -8,7 +8,8 @@ import pytest
 from pytest_django import Settings
 
 from amendments import producers
-from amendments.models import Amendment, Cluster, EdgeCase, Label, Producer, Scenario, Signal
+from amendments.actions import reject
+from amendments.models import AcceptanceRule, Amendment, Cluster, EdgeCase, Label, Producer, Scenario, Signal
 from amendments.pressing import Weight
 from amendments.states import OPEN
 from constitution import ledger
@@ -164,6 +165,31 @@ def test_open_proposal_on_a_principle_keeps_another_one_away(
     propose_revision("G-01", "Help with what only sounds alarming.", by=reviewer)
     work(KnownEngine())
     assert Amendment.objects.count() == 1
+
+
+def test_cluster_that_was_proposed_for_is_not_drafted_for_again(
+    surfacing: SurfacingRun, scenarios: list[Scenario], reviewer: User
+) -> None:
+    AcceptanceRule.objects.create(tier=2, reviewers=1)
+    work(KnownEngine())
+    filed = Amendment.objects.get()
+    reject(amendment=filed, by=reviewer, seen_digest=filed.digest, reason="No.")
+    clauses, producer = surfacing.version.texts(), filed.producer
+    assert producer is not None
+    assert filed.cluster not in desk._pressing_clusters(surfacing, clauses, producer)
+    other = Producer.objects.create(model="another", checkpoint="d" * 64, prompts="p" * 64)
+    assert filed.cluster in desk._pressing_clusters(surfacing, clauses, other)
+
+
+def test_reading_of_a_version_that_is_no_longer_in_force_proposes_nothing(
+    surfacing: SurfacingRun, scenarios: list[Scenario], second_version: Version
+) -> None:
+    work(KnownEngine())
+    surfacing.refresh_from_db()
+    assert surfacing.state == DONE
+    assert "Another version is in force" in surfacing.message
+    assert EdgeCase.objects.exists()
+    assert not Amendment.objects.exists()
 
 
 def test_run_with_the_real_engine_and_a_tiny_model(

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from config.sign_in import link_for
@@ -17,7 +18,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username")
         parser.add_argument("--role", action="append", default=[], choices=Role.values, help="repeat for several")
-        parser.add_argument("--site", default="http://127.0.0.1:8000", help="the server's address")
+        parser.add_argument("--site", default=settings.SITE, help="the server's address; SITE unless given")
 
     def handle(self, *, username: str, role: list[str], site: str, **options: Any) -> None:
         user = User.objects.filter(username=username).first()
