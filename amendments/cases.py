@@ -11,6 +11,7 @@ from pydantic import BeforeValidator
 
 from amendments.errors import RoleMissing
 from amendments.models import CaseMark, Cluster, EdgeCase, Label, MarkKind, Scenario, Signal
+from amendments.reserved import Reserved, registered_entries
 from amendments.scenarios import BATCH, Refusal, Report, ScenarioContext, ScenarioText
 from config.live import publish as announce
 from constitution import ledger
@@ -77,6 +78,8 @@ def add(*, text: CaseText, by: User) -> EdgeCase:
     Raises CaseKnown where it is there already, Refused where the clause is not in force or the request is held out.
     """
     check_may_add(by)
+    if reason := Reserved(registered_entries()).why(text.prompt):
+        raise Refused(f"Nothing is proposed on this request: {reason.sentence}.")
     filing = Filing(by=by, source=f"added by {by}")
     report = Report(format="form")
     filing.keep([(1, text)], report)

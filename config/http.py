@@ -9,6 +9,11 @@ from django.utils.cache import patch_vary_headers
 from django_htmx.middleware import HtmxDetails
 
 
+def number_in(raw: str, *, digits: int = 18) -> int | None:
+    """The number that somebody wrote into an address or a field; None where it is none, or none that could be."""
+    return int(raw) if raw.isascii() and raw.isdecimal() and len(raw) <= digits else None
+
+
 def is_fragment(request: HttpRequest) -> bool:
     """Whether htmx asks for a piece of the page (a boosted link asks for the whole page)."""
     htmx: HtmxDetails | None = getattr(request, "htmx", None)

@@ -94,8 +94,6 @@ def _propose_most(
     claimed: SurfacingRun, engine: Engine, producer: Producer, clauses: Sequence[ClauseText], check: leases.Check
 ) -> str:
     """Propose for the most pressing clusters; why that was held back, where people want nothing more of it now."""
-    if claimed.version != Version.objects.head():
-        return " Another version is in force by now, so nothing is proposed."
     filed = 0
     for cluster in _pressing_clusters(claimed, clauses, producer):
         check()
@@ -124,11 +122,14 @@ def _ask(row: Scenario, clauses: Sequence[ClauseText]) -> Asked:
 def _pressing_clusters(claimed: SurfacingRun, clauses: Sequence[ClauseText], producer: Producer) -> list[Cluster]:
     """The most pressing cluster of each principle, most pressing first.
 
-    Universal clauses are left to people, their clusters stay as evidence; so are principles with an open proposal, and
-    clusters for which the producer has proposed before, whatever came of it.
+    Universal clauses are left to people, their clusters stay as evidence; so are principles with an open proposal or
+    with other words in force by now, and clusters for which the producer has proposed before, whatever came of it.
     """
+    head = Version.objects.head()
+    in_force_now = {clause.principle: clause.digest for clause in (head.texts() if head else ())}
+    moved = {clause.principle for clause in clauses if in_force_now.get(clause.principle) != clause.digest}
     tiers: dict[str, int] = {clause.principle: clause.tier for clause in clauses}
-    taken = set(Amendment.objects.undecided().real().values_list("principle_id", flat=True))
+    taken = moved | set(Amendment.objects.undecided().real().values_list("principle_id", flat=True))
     ranked: dict[str, tuple[float, Cluster]] = {}
     served = Amendment.objects.real().filter(producer=producer, cluster__isnull=False).values("cluster")
     for cluster in Cluster.objects.filter(version_id=claimed.version_id).exclude(pk__in=served).order_by("pk"):

@@ -38,9 +38,8 @@ def propose(
     has as many open as it may. With `known_verdict` it is a known item: see `amendments.actions.calibrating`.
     """
     producer = by if isinstance(by, Producer) else None
-    if producer and not known_verdict and law.lock_head() != base:
-        # Nobody carries it over: whoever accepts it would decide on words that are no longer law.
-        raise OutOfDate("Another version is in force by now, so a machine's proposal on this one is not filed.")
+    if producer and not known_verdict:
+        _check_still_law(base, operations)
     if producer and cluster and not known_verdict:
         Producer.objects.select_for_update().get(pk=producer.pk)
         if filed := Amendment.objects.real().filter(cluster=cluster, producer=producer).first():
@@ -72,6 +71,21 @@ def propose(
     announce("queue")
     record("amendment proposed", amendment, by=by if isinstance(by, User) else f"producer {by}")
     return amendment
+
+
+def _check_still_law(base: Version, operations: Operations) -> None:
+    """A machine's proposal closes itself when its clause changes, so it is not filed where that has happened already.
+
+    Whoever accepts something else meanwhile waits, so that nothing is filed between.
+    """
+    head = law.lock_head()
+    if head is None or head == base:
+        return
+    carried = rebase(operations, base.texts(), head.texts())
+    if carried.clashes or carried.operations != operations:
+        raise OutOfDate(
+            f"{str(head).capitalize()} is in force by now and says something else there, so this is not filed."
+        )
 
 
 @transaction.atomic

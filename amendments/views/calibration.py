@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST
 
 from amendments import actions, calibration, known_items, policies
 from amendments.actions.calibrating import OPEN_FOR, VOTERS, Planted
-from config.http import refuse
+from config.http import number_in, refuse
 from constitution.errors import NotAllowed, Refused
 from constitution.models import User
 from constitution.people import PersonRequest
@@ -24,12 +24,13 @@ def plant(request: PersonRequest) -> HttpResponse:
     most = request.POST.get("most", "").strip()
     try:
         policies.check_can_plant(request.user)
-        if not most.isdecimal() or not 1 <= int(most[:4]) <= MOST_AT_ONCE:
+        number = number_in(most) or 0
+        if not 1 <= number <= MOST_AT_ONCE:
             raise Refused(f"Say how many to plant, from 1 to {MOST_AT_ONCE}.")
         planted = actions.plant(
             items=known_items.read(known_items.OURS),
             by=request.user,
-            most=int(most),
+            most=number,
             is_bare_too="bare" in request.POST,
         )
     except NotAllowed as refused:

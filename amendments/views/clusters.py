@@ -12,7 +12,7 @@ from amendments import cases, clusters, pressing
 from amendments.case_filters import count_of, page_of
 from amendments.models import Cluster, ClusterMove, MoveKind, Signal
 from amendments.views.edge_cases import case_row, is_in_force, proposals_from, with_marks
-from config.http import render_page
+from config.http import number_in, render_page
 from constitution.errors import Refused
 from constitution.people import PersonRequest
 
@@ -67,7 +67,7 @@ def take_back(request: PersonRequest, cluster: int) -> HttpResponse:
 def page(request: PersonRequest, cluster: Cluster, *, error: str = "", status: int = 200) -> HttpResponse:
     """The cluster as it is now, with what was just tried."""
     after = request.GET.get("after", "")
-    chosen = {int(key) for key in request.POST.getlist("case") if key.isascii() and key.isdecimal()}
+    chosen = {key for raw in request.POST.getlist("case") if (key := number_in(raw)) is not None}
     rows = cluster.edge_cases.all()
     shown, next_key = page_of(with_marks(rows), order="strongest", after=after)
     count, is_exact = count_of(cluster.edge_cases.counted())

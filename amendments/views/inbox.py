@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from amendments import notices
 from amendments.models import DeskSettings, Digest, Notice, NoticeKind
 from amendments.views.words import kind_label
-from config.http import render_page
+from config.http import number_in, render_page
 from constitution.errors import Refused
 from constitution.people import PersonRequest
 
@@ -48,9 +48,9 @@ def link(request: PersonRequest) -> HttpResponse:
 @require_POST
 def read(request: PersonRequest) -> HttpResponse:
     """Mark one notice as read, or all of them where none is named."""
-    number = request.POST.get("notice", "")
+    number = number_in(request.POST.get("notice", ""))
     try:
-        notice = get_object_or_404(Notice, pk=number, recipient=request.user) if number.isdecimal() else None
+        notice = get_object_or_404(Notice, pk=number, recipient=request.user) if number is not None else None
         notices.read(by=request.user, notice=notice)
     except Refused as refused:
         messages.error(request, str(refused))

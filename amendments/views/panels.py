@@ -14,6 +14,7 @@ from amendments.models import Amendment, BoardVerdict, BoardVote
 from amendments.scores import without_score
 from amendments.views.words import BOARD_REASONS, CHANGE_REASONS, DEFER_REASONS, REASONS
 from amendments.visibility import visible_board_votes
+from config.http import number_in
 from constitution.diffs import Segment, redline
 from constitution.errors import Refused
 from constitution.models import LedgerEntry, Role, User
@@ -213,10 +214,10 @@ def _days(attempt: Attempt) -> dict[str, str]:
 
 def _draft(request: PersonRequest, amendment: Amendment) -> str | None:
     """The alternative that the person asked to start from, if there is one of that number."""
-    index = request.GET.get("draft", "")
-    if not index.isdecimal() or int(index) >= len(amendment.alternatives):
+    index = number_in(request.GET.get("draft", ""))
+    if index is None or index >= len(amendment.alternatives):
         return None
-    text: str = amendment.alternatives[int(index)]["text"]
+    text: str = amendment.alternatives[index]["text"]
     return text
 
 

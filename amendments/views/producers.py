@@ -16,7 +16,7 @@ from amendments.models import Amendment, Clearance, Producer, ProducerStanding
 from amendments.shares import Share
 from amendments.views import bars
 from amendments.views.words import REASONS, STATE_LABELS
-from config.http import render_page
+from config.http import number_in, render_page
 from constitution.errors import Refused
 from constitution.models import User
 from constitution.people import PersonRequest
@@ -40,8 +40,8 @@ class Attempt:
 def index(request: PersonRequest) -> HttpResponse:
     after = request.GET.get("after", "")
     rows = Producer.objects.select_related("standing").order_by("-pk")
-    if after.isdecimal():
-        rows = rows.filter(pk__lt=min(int(after), 2**63 - 1))
+    if key := number_in(after):
+        rows = rows.filter(pk__lt=key)
     found = list(rows[: PAGE + 1])
     shown = found[:PAGE]
     counted = acceptance.of_producers(shown)
@@ -96,9 +96,10 @@ def reject(request: PersonRequest, producer: int) -> HttpResponse:
 
 def _set_quota(producer: Producer, most: str, by: User) -> str:
     producers.check_can_restrain(by)
-    if most and not most.isdecimal():
+    number = number_in(most, digits=9)
+    if most and number is None:
         raise Refused("Give a number, or nothing for what is usual.")
-    found = producers.set_quota(producer=producer, most=int(most) if most else None, by=by)
+    found = producers.set_quota(producer=producer, most=number, by=by)
     return f"At most {producers.quota(found):,} of its proposals may be open at once."
 
 

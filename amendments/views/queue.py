@@ -15,7 +15,7 @@ from amendments.bulk import MOST
 from amendments.filters import BoundedCount, QueueFilter, bounded_counts
 from amendments.models import Amendment, AmendmentQuerySet, EdgeCase, SavedView
 from amendments.views.words import STATE_LABELS, kind_label, proposer_label
-from config.http import is_fragment, render_page
+from config.http import is_fragment, number_in, render_page
 from constitution.models import Role, User, VersionClause
 from constitution.people import PersonRequest
 
@@ -168,8 +168,7 @@ def _older(filters: QueueFilter, last: Amendment) -> str:
 
 def _arrivals(filters: QueueFilter, since: str) -> dict[str, Any]:
     """How many came after the page was loaded that match its filters; the page itself stays as it was read."""
-    if since.isdecimal():
-        known = min(int(since), 2**63 - 1)
+    if (known := number_in(since)) is not None:
         fresh = filters.qs.filter(pk__gt=known)
         arrived = len(fresh.order_by("pk").values_list("pk", flat=True)[: MOST_ON_A_TAB + 1])
         return {"newest": known, "arrivals": arrived, "arrivals_words": _on_a_tab(arrived)}

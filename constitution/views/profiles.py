@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from config.http import refuse
+from config.http import number_in, refuse
 from constitution import profiles
 from constitution.diffs import changes
 from constitution.errors import NotAllowed, Refused
@@ -17,7 +17,7 @@ from constitution.people import PersonRequest
 from constitution.profile_texts import Narrowing, ProfileText
 from constitution.resolution import Resolution, prompt
 from constitution.views import contexts, documents
-from constitution.views.history.parts import comparison, number_in
+from constitution.views.history.parts import comparison
 from constitution.views.rulings import card
 
 PAGE = 30
@@ -55,7 +55,7 @@ def system_prompt(request: HttpRequest, profile: str) -> HttpResponse:
 @require_safe
 def history(request: HttpRequest, profile: str) -> HttpResponse:
     found = find(profile)
-    before = number_in(request.GET.get("before", ""))
+    before = number_in(request.GET.get("before", ""), digits=9)
     rows = found.revisions.select_related("author", "base__constitution").order_by("-number")
     shown = list(rows.filter(number__lt=before) if before else rows)[: PAGE + 1]
     older = [*shown[1:], None]
@@ -72,7 +72,7 @@ def follow(request: PersonRequest, profile: str) -> HttpResponse:
     """Pin the profile to the version of that number; without one it follows the head."""
     found = find(profile)
     asked = request.POST.get("number", "").strip()
-    version = Version.objects.home().filter(number=number_in(asked) or 0).first()
+    version = Version.objects.home().filter(number=number_in(asked, digits=9) or 0).first()
     if asked and version is None:
         return _page(request, found, refusal=f"There is no version “{asked[:20]}” to pin it to.", status=422)
     try:
@@ -89,7 +89,7 @@ def follow(request: PersonRequest, profile: str) -> HttpResponse:
 def acknowledge(request: PersonRequest, profile: str) -> HttpResponse:
     """The owner has seen what the version of that number changed."""
     found = find(profile)
-    base = documents.find_version(documents.find(""), number_in(request.POST.get("number", "")) or 0)
+    base = documents.find_version(documents.find(""), number_in(request.POST.get("number", ""), digits=9) or 0)
     try:
         profiles.acknowledge(profile=found, base=base, by=request.user)
     except Refused as refused:

@@ -9,13 +9,14 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, transaction
 
+from amendments import cases
 from amendments.case_files import RowsRefused, import_cases
 from amendments.evaluation_sets import SetRefused, register, retire
-from amendments.models import EvaluationPrompt, EvaluationSet, Label, Scenario
+from amendments.models import EdgeCase, EvaluationPrompt, EvaluationSet, Label, Scenario
 from amendments.reserved import reserved
 from amendments.scenarios import import_file
-from constitution.errors import BadFile
-from constitution.models import LedgerEntry, User
+from constitution.errors import BadFile, Refused
+from constitution.models import LedgerEntry, User, Version
 
 pytestmark = pytest.mark.django_db
 PUBLIC = Path(os.environ.get("PUBLIC_SETS", Path(__file__).parents[3] / "shared" / "data"))
@@ -28,6 +29,16 @@ PROMPTS = [
 def write(folder: Path, name: str, content: str) -> Path:
     (folder / name).write_text(content, encoding="utf-8")
     return folder / name
+
+
+def test_edge_case_of_a_registered_set_is_refused_in_the_form_as_in_a_file(
+    tmp_path: Path, constitution: Version, reviewer: User
+) -> None:
+    register(path=write(tmp_path, "a.csv", "\n".join(PROMPTS)), name="theirs", by="test")
+    told = {"prompt": PROMPTS[0], "response": "No.", "principle": "G-01", "why": "It was declined."}
+    with pytest.raises(Refused, match="stands in the evaluation set theirs"):
+        cases.add(text=cases.CaseText.model_validate(told), by=reviewer)
+    assert not EdgeCase.objects.exists()
 
 
 @pytest.mark.parametrize(

@@ -117,13 +117,20 @@ def test_clash_that_no_wording_settles_says_so_and_keeps_what_was_proposed(
     assert [one.operations[0]["op"] for one in gone.revisions.all()] == ["repeal"]
 
 
-def test_machine_files_nothing_on_a_version_that_is_no_longer_in_force(reviewer: User, other_reviewer: User) -> None:
+def test_machine_files_nothing_on_words_that_are_no_longer_in_force(reviewer: User, other_reviewer: User) -> None:
     base = Version.objects.head()
     assert base is not None
-    ready = [{"before": clause.digest, **revise(MEDICATION)} for clause in base.texts() if clause.principle == "H-02"]
+    before = {clause.principle: clause.digest for clause in base.texts()}
+    by_name = {
+        principle: read_operations([{"before": before[principle], **revise("It helps at once.", principle)}])
+        for principle in ("H-02", "G-01")
+    }
     accept(file(other_reviewer, revise("It helps.", "G-01")), reviewer)
-    with pytest.raises(OutOfDate, match="Another version is in force"):
-        actions.propose(by=make_producer(), base=base, operations=read_operations(ready), rationale="It was unclear.")
+    producer = make_producer()
+    with pytest.raises(OutOfDate, match="Version 2 is in force by now"):
+        actions.propose(by=producer, base=base, operations=by_name["G-01"], rationale="It was unclear.")
+    filed = actions.propose(by=producer, base=base, operations=by_name["H-02"], rationale="It was unclear.")
+    assert accept(filed, reviewer).version is not None, "its own clause is as it was"
 
 
 def test_amendment_to_the_same_words_waits_for_people_and_loses_nothing(reviewer: User, other_reviewer: User) -> None:

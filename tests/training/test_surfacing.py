@@ -181,13 +181,12 @@ def test_cluster_that_was_proposed_for_is_not_drafted_for_again(
     assert filed.cluster in desk._pressing_clusters(surfacing, clauses, other)
 
 
-def test_reading_of_a_version_that_is_no_longer_in_force_proposes_nothing(
+def test_reading_proposes_nothing_on_words_that_are_no_longer_in_force(
     surfacing: SurfacingRun, scenarios: list[Scenario], second_version: Version
 ) -> None:
     work(KnownEngine())
     surfacing.refresh_from_db()
     assert surfacing.state == DONE
-    assert "Another version is in force" in surfacing.message
     assert EdgeCase.objects.exists()
     assert not Amendment.objects.exists()
 

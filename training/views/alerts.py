@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from config.http import refuse, render_page
+from config.http import number_in, refuse, render_page
 from constitution.errors import NotAllowed, Refused
 from constitution.models import Role
 from constitution.people import PersonRequest
@@ -27,8 +27,8 @@ def index(request: PersonRequest) -> HttpResponse:
     """What happened, newest first, and whether the webhooks got it."""
     rows = alerts.latest()
     after = request.GET.get("after", "")
-    if after.isdecimal() and len(after) < 19:
-        rows = rows.filter(pk__lt=int(after))
+    if key := number_in(after):
+        rows = rows.filter(pk__lt=key)
     found = list(rows[: PAGE + 1])
     is_operator = request.user.has_role(Role.OPERATOR)
     context = {

@@ -11,7 +11,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
-from config.http import is_fragment, render_page
+from config.http import is_fragment, number_in, render_page
 from constitution.errors import Refused
 from constitution.models import User
 from constitution.people import PersonRequest
@@ -52,8 +52,8 @@ def index(request: PersonRequest) -> HttpResponse:
     current = registry.in_use()
     rows = registry.registered()
     after = request.GET.get("after", "")
-    if after.isdecimal():
-        rows = rows.filter(pk__lt=min(int(after), 2**63 - 1))
+    if key := number_in(after):
+        rows = rows.filter(pk__lt=key)
     found = list(rows[: PAGE + 1])
     history = Promotion.objects.select_related("by", "checkpoint", "replaces__checkpoint").order_by("-pk")
     context = {

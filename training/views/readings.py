@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from amendments.models import EdgeCase, Signal
 from amendments.shares import Share
-from config.http import refuse, render_page
+from config.http import number_in, refuse, render_page
 from constitution.errors import NotAllowed, Refused
 from constitution.models import Role, Version
 from constitution.people import PersonRequest
@@ -45,8 +45,8 @@ def index(request: PersonRequest) -> HttpResponse:
 def _index(request: PersonRequest, *, refusal: str = "", status: int = 200) -> HttpResponse:
     rows = SurfacingRun.objects.select_related("version").order_by("-pk")
     after = request.GET.get("after", "")
-    if after.isdecimal():
-        rows = rows.filter(pk__lt=min(int(after), 2**63 - 1))
+    if key := number_in(after):
+        rows = rows.filter(pk__lt=key)
     found = list(rows[: PAGE + 1])
     head = Version.objects.head()
     is_operator = request.user.has_role(Role.OPERATOR)

@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
-from config.http import is_fragment, render_page
+from config.http import is_fragment, number_in, render_page
 from constitution.errors import Refused
 from constitution.models import Role
 from constitution.people import PersonRequest
@@ -25,8 +25,8 @@ def index(request: PersonRequest) -> HttpResponse:
     rows = Round.objects.select_related("version").prefetch_related("evaluations").defer("plan").order_by("-pk")
     rows = rows.annotate(**words.SETTINGS)
     after = request.GET.get("after", "")
-    if after.isdecimal():
-        rows = rows.filter(pk__lt=min(int(after), 2**63 - 1))
+    if key := number_in(after):
+        rows = rows.filter(pk__lt=key)
     found = list(rows[: PAGE + 1])
     context = {
         "rounds": [_row(round_) for round_ in found[:PAGE]],

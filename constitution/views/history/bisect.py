@@ -8,11 +8,12 @@ from django.shortcuts import render
 from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
+from config.http import number_in
 from constitution.bisection import Search, Value, Verdict, judge, narrowed
 from constitution.blame import sources
 from constitution.models import Constitution
 from constitution.views import documents
-from constitution.views.history.parts import lines_of, number_in, tabs
+from constitution.views.history.parts import lines_of, tabs
 
 LISTED = 40  # versions that are listed one by one; of more, those that were measured
 LINES = 12
@@ -60,8 +61,10 @@ def show(request: HttpRequest, slug: str = "") -> HttpResponse:
 
 def _question(request: HttpRequest, head_number: int) -> Question:
     get = request.GET.get
-    skipped = frozenset(number for raw in get("skip", "").split(",") if (number := number_in(raw)) is not None)
-    good, bad = number_in(get("good", "1")) or 0, number_in(get("bad", str(head_number))) or 0
+    skipped = frozenset(
+        number for raw in get("skip", "").split(",") if (number := number_in(raw, digits=9)) is not None
+    )
+    good, bad = number_in(get("good", "1"), digits=9) or 0, number_in(get("bad", str(head_number)), digits=9) or 0
     return Question(Search(good, bad, skipped), get("measure", ""), _percent(get("limit", "")), get("worse") != "below")
 
 

@@ -8,10 +8,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
+from config.http import number_in
 from constitution.diffs import Change, changes, moves, with_renames
 from constitution.models import Clause, Constitution, Version, VersionClause
 from constitution.views import documents
-from constitution.views.history.parts import comparison, number_in, tabs
+from constitution.views.history.parts import comparison, tabs
 
 PAGE = 50  # changes whose words are shown at once
 Places = dict[str, int]  # principle -> key of its clause, in the order of the document
@@ -32,7 +33,7 @@ def choose(request: HttpRequest, slug: str = "") -> HttpResponse:
     constitution = documents.find(slug)
     newest = constitution.versions.aggregate(newest=Max("number"))["newest"] or 0
     asked = [request.GET.get(name, "").strip() for name in ("old", "new")]
-    old, new = (number_in(raw) for raw in asked)
+    old, new = (number_in(raw, digits=9) for raw in asked)
     if old and new and max(old, new) <= newest:
         return redirect(documents.url(constitution, "compare", old=old, new=new))
     refusal = f"Give two numbers from 1 to {newest}." if any(asked) else ""
@@ -53,7 +54,7 @@ def show(request: HttpRequest, old: int, new: int, slug: str = "") -> HttpRespon
     before, after = (documents.find_version(constitution, number) for number in (old, new))
     newest = constitution.versions.aggregate(newest=Max("number"))["newest"]
     pair = _pair(before, after)
-    start = number_in(request.GET.get("from", "")) or 0
+    start = number_in(request.GET.get("from", ""), digits=9) or 0
     end = start + PAGE
     context = {
         "constitution": constitution,

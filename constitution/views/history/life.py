@@ -8,11 +8,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from config.http import number_in
 from constitution.blame import Source, sources
 from constitution.diffs import Change, Segment
 from constitution.models import Clause, Constitution, VersionClause
 from constitution.views import documents
-from constitution.views.history.parts import comparison, number_in, tabs
+from constitution.views.history.parts import comparison, tabs
 
 PAGE = 20
 
@@ -32,7 +33,7 @@ def show(request: HttpRequest, principle: str, slug: str = "") -> HttpResponse:
     if not runs:
         raise Http404(f"No version of {constitution} has a principle {principle}.")
     newest = constitution.versions.aggregate(newest=Max("number"))["newest"]
-    before = number_in(request.GET.get("before", "")) or newest + 1
+    before = number_in(request.GET.get("before", ""), digits=9) or newest + 1
     window = [run for run in runs if run.since < before][: PAGE + 1]
     clauses = Clause.objects.in_bulk({run.clause for run in [*window, runs[0]]})
     known = sources(constitution, _numbers(window))

@@ -31,11 +31,6 @@ def tabs(constitution: Constitution, here: str) -> list[dict[str, Any]]:
     ]
 
 
-def number_in(raw: str) -> int | None:
-    """The number that somebody wrote into an address or a field; None where it is none, or none that could be."""
-    return int(raw) if raw.isascii() and raw.isdecimal() and len(raw) < 10 else None
-
-
 def lines_of(versions: Iterable[Version]) -> dict[int, list[Line]]:
     """By key of the version, what each did: first what came or was reworded, in its order, then what went."""
     lines: dict[int, list[Line]] = {version.pk: [] for version in versions}

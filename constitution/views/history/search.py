@@ -10,9 +10,10 @@ from django.shortcuts import render
 from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
+from config.http import number_in
 from constitution.models import Clause, Constitution, Principle, Tier, Version, VersionClause
 from constitution.views import documents
-from constitution.views.history.parts import number_in, tabs
+from constitution.views.history.parts import tabs
 
 PAGE = 20
 LAST_PAGE = 10  # who has not found it by then should say more
@@ -57,8 +58,8 @@ def show(request: HttpRequest, slug: str = "") -> HttpResponse:
 
 
 def _question(request: HttpRequest, here: Constitution) -> Question:
-    tier = number_in(request.GET.get("tier", ""))
-    page = number_in(request.GET.get("page", "")) or 1
+    tier = number_in(request.GET.get("tier", ""), digits=9)
+    page = number_in(request.GET.get("page", ""), digits=9) or 1
     return Question(
         words=request.GET.get("q", "").replace("\x00", "").strip()[:LONGEST],
         tier=tier if tier in Tier.values else None,

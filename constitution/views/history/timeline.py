@@ -8,10 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_safe
 
-from config.http import render_page
+from config.http import number_in, render_page
 from constitution.models import Constitution, Tier, Version
 from constitution.views import documents
-from constitution.views.history.parts import Line, lines_of, number_in, tabs
+from constitution.views.history.parts import Line, lines_of, tabs
 
 PAGE = 20
 STRIP = 40  # versions in the picture: those of the page, and some before them
@@ -55,7 +55,7 @@ def _too_early(constitution: Constitution, day: date) -> str:
 
 
 def _page(request: HttpRequest, constitution: Constitution, *, asked: str = "", refusal: str = "") -> HttpResponse:
-    window = _window(constitution, number_in(request.GET.get("after", "")))
+    window = _window(constitution, number_in(request.GET.get("after", ""), digits=9))
     lines = lines_of(window)
     shown = window[:PAGE]
     newest = constitution.versions.newest()
