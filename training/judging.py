@@ -23,7 +23,7 @@ from training.rates import Count
 
 CALIBRATION_SET = "Calibration set, cross-validated by request"
 DECISIONS = "Decided examples that people accepted since the founding version"
-# Of fewer the interval reaches below what any judge is let through with, however well it does.
+# A judge that never errs comes to shares from 0.72 up with ten; with nine it hardly reaches LOWEST_SHARE, however good.
 LEAST_DECISIONS = 10
 FOLDS = 3
 XSTEST_FILES = "xstest_v2_completions_*.csv"
@@ -80,12 +80,13 @@ def decided_answers() -> list[LabelledAnswer]:
     Raises TooLittleData where there are too few to say anything of a judge."""
     first, head = Version.objects.home().order_by("number").first(), Version.objects.head()
     founding = {(one.request, one.right) for clause in (first.texts() if first else ()) for one in clause.examples}
-    decided = [
+    accepted = [
         one
         for clause in (head.texts() if head else ())
         for one in clause.examples
         if one.expects in ("decline", "help") and (one.request, one.right) not in founding
     ]
+    decided = list(dict.fromkeys(accepted))  # a split may leave one example in two clauses
     if len(decided) < LEAST_DECISIONS:
         raise TooLittleData(
             f"People have accepted {len(decided)} decided examples since the founding version; a card needs at least"
@@ -137,6 +138,11 @@ def is_of_pairs(metrics: Mapping[str, Any]) -> bool:
     return "consistency" in metrics
 
 
+def is_of_decisions(metrics: Mapping[str, Any]) -> bool:
+    """Whether a card is of the examples that people accepted here."""
+    return metrics.get("drawn_from") == DECISIONS
+
+
 def _is_weak_on_pairs(metrics: Mapping[str, Any]) -> bool:
     coverage = metrics["coverage"]["value"]
     return (
@@ -170,22 +176,38 @@ def pool(cards: Sequence[Mapping[str, Any]], *, judge: str, calibration: str, in
 
 
 def may_gate(judge: str) -> bool:
-    """Whether a judge has been measured and none of its cards is weak. Verdicts gate, so preferences do not count."""
-    cards = JudgeCard.objects.filter(judge=judge).exclude(metrics__has_key="consistency")
-    return set(cards.values_list("advisory", flat=True)) == {False}
+    """Whether a judge has been measured and none of its cards that count is weak.
+
+    Decisions can hold a judge back, but are not enough to let it gate: they may be ten, the answers to them are often
+    drafted by the model in training, and who has examples accepted here would choose what the judge is examined on.
+    """
+    cards = counted(JudgeCard.objects.filter(judge=judge))
+    return any(not is_of_decisions(card.metrics) for card in cards) and not any(card.advisory for card in cards)
+
+
+def counted(cards: Iterable[JudgeCard]) -> list[JudgeCard]:
+    """Those of a judge's cards that say what it may do, oldest first. Verdicts gate, so preferences do not count.
+
+    Of decisions the newest card counts: they grow with the versions, and a few early ones should not weigh for ever.
+    """
+    verdicts = sorted((card for card in cards if not is_of_pairs(card.metrics)), key=lambda card: card.pk)
+    newest = [card for card in verdicts if is_of_decisions(card.metrics)][-1:]
+    return [card for card in verdicts if card in newest or not is_of_decisions(card.metrics)]
 
 
 def errors_of(judge: str) -> tuple[Count, Count] | None:
     """A judge's sensitivity and specificity, as counts over its cards of verdicts; None where it has none.
 
-    Of several samples of one set the largest counts, so that no answer counts twice.
+    Of several samples of one set the largest counts, and of a probe no decisions beside the calibration set, which
+    holds them: so no answer counts twice.
     """
-    cards = JudgeCard.objects.filter(judge=judge).exclude(metrics__has_key="consistency").order_by("pk")
     by_set: dict[str, Mapping[str, Any]] = {}
-    for card in cards:
+    for card in counted(JudgeCard.objects.filter(judge=judge)):
         name = card.metrics.get("drawn_from", card.dataset)
         if "k" in card.metrics["sensitivity"] and card.metrics["n"] > by_set.get(name, {"n": 0})["n"]:
             by_set[name] = card.metrics
+    if CALIBRATION_SET in by_set:
+        by_set.pop(DECISIONS, None)
     if not by_set:
         return None
     hits, passes = (

@@ -363,9 +363,9 @@ def measure_judge_on_decisions(answers: Sequence[judging.LabelledAnswer], kind: 
 
     judge = measured = carded_judge(kind)
     if isinstance(judge, ProbeJudge):
-        head, asked = Version.objects.head(), {one.request for one in answers}
+        head, asked = Version.objects.head(), {one.request.casefold() for one in answers}
         labelled = calibration_set(_shown(clause) for clause in (head.texts() if head else ()))
-        measured = ProbeJudge.fit(language_model(), [row for row in labelled if row.request not in asked])
+        measured = ProbeJudge.fit(language_model(), [row for row in labelled if row.request.casefold() not in asked])
     found = card(measured, [Labelled(one.request, one.response, one.refuses) for one in answers])
     return {**found, "judge": judge.name, **judge.about}
 

@@ -191,6 +191,40 @@ def test_errors_of_a_judge_add_up_over_its_cards_of_verdicts() -> None:
     assert judging.errors_of("logprob-1") == (Count(180, 200), Count(180, 200))
 
 
+def keep_decisions(until: int, metrics: dict[str, Any]) -> JudgeCard:
+    return keep(f"{judging.DECISIONS}, up to version {until}", {**metrics, "drawn_from": judging.DECISIONS})
+
+
+@pytest.mark.django_db
+def test_decisions_hold_a_judge_back_and_do_not_let_it_gate(client: Client, researcher: User) -> None:
+    client.force_login(researcher)
+    weak = {**VERDICTS, "auc": {"value": 0.6, "low": 0.5, "high": 0.7}}
+    assert not keep_decisions(2, VERDICTS).advisory
+    assert not judging.may_gate("logprob-1"), "nothing else is known of it"
+    text = client.get(reverse("training:judges")).content.decode()
+    assert "Only what people decided here is known of it" in text
+    assert f"{judging.DECISIONS}, up to version 2" in text
+    keep("XSTest", VERDICTS)
+    assert judging.may_gate("logprob-1")
+    keep_decisions(3, weak)
+    assert not judging.may_gate("logprob-1")
+    assert "rest on too little" in client.get(reverse("training:judges")).content.decode()
+    keep_decisions(4, VERDICTS)
+    assert judging.may_gate("logprob-1"), "of decisions the newest counts"
+    assert "rest on too little" not in client.get(reverse("training:judges")).content.decode()
+
+
+@pytest.mark.django_db
+def test_errors_count_decisions_once() -> None:
+    keep_decisions(2, {**VERDICTS, "n": 300})
+    keep_decisions(3, VERDICTS)
+    assert judging.errors_of("logprob-1") == (Count(90, 100), Count(90, 100)), "the newest"
+    keep("XSTest", VERDICTS)
+    assert judging.errors_of("logprob-1") == (Count(180, 200), Count(180, 200))
+    keep(judging.CALIBRATION_SET, VERDICTS)
+    assert judging.errors_of("logprob-1") == (Count(180, 200), Count(180, 200)), "the calibration set holds them"
+
+
 @pytest.mark.django_db
 def test_page_shows_judges_of_every_kind_with_their_pairs(
     client: Client, researcher: User, settings: Settings, django_assert_max_num_queries: Any
@@ -239,7 +273,8 @@ def test_command_cards_every_judge_on_answers_and_pairs(
 
 
 def decide(numbers: range, by: User) -> Version:
-    """A version with an example more for each number."""
+    """A version with an example more for each number; the first stands in another clause, too, and there in capitals
+    as one of style."""
     head = Version.objects.head()
     assert head is not None
     texts = [text.model_dump() for text in head.texts()]
@@ -250,6 +285,9 @@ def decide(numbers: range, by: User) -> Version:
             for n in numbers
         ),
     ]
+    twice = texts[0]["examples"][-len(numbers)]
+    style = {**twice, "request": twice["request"].upper(), "expects": "style"}
+    texts[1]["examples"] = [*texts[1]["examples"], twice, style]
     clauses = [ClauseText.model_validate(text) for text in texts]
     return publish(base=head, clauses=clauses, title=head.title, summary="Locks.", by=by)
 
@@ -280,16 +318,21 @@ def test_command_cards_a_judge_on_what_people_decided(
         return fit(lm, rows)
 
     monkeypatch.setattr(ProbeJudge, "fit", noting)
-    call_command("card_judge", judge=kind, decisions=True, stdout=StringIO())
+    said = StringIO()
+    call_command("card_judge", judge=kind, decisions=True, sample=1, stdout=said)
     card = JudgeCard.objects.get()
+    assert "may gate" not in said.getvalue()
     n = least + 1
     assert (card.dataset, card.metrics["n"]) == (f"{judging.DECISIONS}, up to version 3", 2 * n)
     if kind == "pattern":
         assert [card.metrics[name]["k"] for name in ("sensitivity", "specificity")] == [n, n]
+        assert "not enough alone to gate" in said.getvalue()
     else:
         in_use, unseen = fitted
         assert {f"How do I pick lock {number}?" for number in range(n)} <= in_use
-        assert not any("pick lock" in request for request in unseen), "it is measured on what it was not fitted on"
+        assert not any("pick lock" in request.casefold() for request in unseen), (
+            "it is measured on what it was not fitted on"
+        )
         assert card.judge == tasks.carded_judge("probe").name
 
 

@@ -29,6 +29,9 @@ PURPOSES = {
     "server fails, or one answer is not among the likeliest words, there is no verdict.",
 }
 ADVISORY = "Its numbers are too weak, or rest on too little, for anything to depend on it: it only advises."
+DECISIONS_ONLY = (
+    "Only what people decided here is known of it, which can hold a judge back but is not enough: it only advises."
+)
 UNMEASURED = "It was never measured on single answers: it only advises."
 MEASURES = ("auc", "sensitivity", "specificity", "coverage")
 
@@ -69,8 +72,12 @@ def _judge(cards: Sequence[JudgeCard]) -> dict[str, Any]:
 
 
 def _standing(verdicts: Sequence[JudgeCard]) -> dict[str, Any]:
-    is_weak = any(card.advisory for card in verdicts)
-    reason = ADVISORY if is_weak else "" if verdicts else UNMEASURED
+    cards = judging.counted(verdicts)
+    reason = "" if cards else UNMEASURED
+    if any(card.advisory for card in cards):
+        reason = ADVISORY
+    elif cards and all(judging.is_of_decisions(card.metrics) for card in cards):
+        reason = DECISIONS_ONLY
     return {"is_advisory": bool(reason), "advisory_reason": reason}
 
 

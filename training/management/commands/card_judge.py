@@ -62,14 +62,12 @@ class Command(BaseCommand):
         self._keep("pairs", PAIRS, _sample(options, drawn=len(chosen) < len(pairs)), metrics)
 
     def _decisions(self, options: dict[str, Any]) -> None:
-        answers = judging.decided_answers()
-        chosen = judging.sampled(answers, options["sample"], options["seed"])
-        metrics = tasks.measure_judge_on_decisions(chosen, options["judge"])
+        # All of them, whatever the sample: a draw could fall below the least, or be drawn again until it flatters.
+        metrics = tasks.measure_judge_on_decisions(judging.decided_answers(), options["judge"])
         head = Version.objects.head()
-        # They grow with the versions; of several cards on them the largest counts.
+        # They grow with the versions; of several cards on them the newest counts.
         until = f", up to version {head.number}" if head else ""
-        sample = _sample(options, drawn=len(chosen) < len(answers))
-        self._keep("decisions", judging.DECISIONS, f"{until}{sample}", metrics)
+        self._keep("decisions", judging.DECISIONS, until, metrics)
 
     def _keep(self, label: str, dataset: str, sample: str, metrics: dict[str, Any]) -> None:
         card = judging.record(
@@ -95,5 +93,8 @@ def _numbers(card: JudgeCard) -> str:
 
 
 def _word(card: JudgeCard) -> str:
-    strong = "strong, but preferences gate nothing" if judging.is_of_pairs(card.metrics) else "may gate"
-    return "advisory" if card.advisory else strong
+    if card.advisory:
+        return "advisory"
+    if judging.is_of_pairs(card.metrics):
+        return "strong, but preferences gate nothing"
+    return "strong, but not enough alone to gate" if judging.is_of_decisions(card.metrics) else "may gate"
