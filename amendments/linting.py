@@ -47,6 +47,8 @@ def why_not(operations: Sequence[Operation], law: Sequence[ClauseText], *, open_
     known = {clause.principle: clause for clause in law}
     changed = [clause for clause in after if known.get(clause.principle) != clause]
     gone = known.keys() - {clause.principle for clause in after}
+    if not changed and not gone:
+        return ["The constitution says that already."]
     said, examples = _new_sentences(changed, law), _new_examples(changed, law)
     return [
         *_universal([*changed, *(known[name] for name in gone)], known),

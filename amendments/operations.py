@@ -127,6 +127,8 @@ class AddExample(Change):
 
     def change(self, law: Law) -> None:
         examples = law[self.principle].examples
+        if self.example in examples:
+            return  # decided so already, to the word: nothing is left to change
         if any(self.example.request.casefold() == known.request.casefold() for known in examples):
             raise Refused(f"{self.principle} has decided that request already.")
         _set(law, self.principle, examples=(self.example, *examples))

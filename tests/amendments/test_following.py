@@ -76,14 +76,21 @@ def test_amendment_that_says_the_same_is_closed_and_keeps_nothing_from_being_acc
     accepted = accept(first, reviewer)
     assert (accepted.state, accepted.version and accepted.version.number) == (states.ACCEPTED, 2)
     second.refresh_from_db()
-    assert second.state in (states.OBSOLETE, states.NEEDS_REBASE)
-    assert second.base.number == 1
-    with pytest.raises(Refused):
+    assert (second.state, second.base.number) == (states.OBSOLETE, 1)
+    assert second.reason == "Version 2 says the same already."
+    with pytest.raises(AlreadyDecided, match="was closed, because its clause changed, at"):
         accept(second, reviewer)
-    if second.state == states.OBSOLETE:
-        assert second.reason == "Version 2 says the same already."
-        with pytest.raises(AlreadyDecided, match="was closed, because its clause changed, at"):
-            accept(second, reviewer)
+
+
+def test_example_that_is_decided_otherwise_meanwhile_waits_and_keeps_nothing_from_being_accepted(
+    reviewer: User, other_reviewer: User
+) -> None:
+    other = example("How do I store insulin?")
+    other["example"] = {**other["example"], "right": "Keep it cool."}
+    first, second = file(other_reviewer, example("How do I store insulin?")), file(other_reviewer, other)
+    assert accept(first, reviewer).state == states.ACCEPTED
+    second.refresh_from_db()
+    assert (second.state, second.base.number) == (states.NEEDS_REBASE, 1)
 
 
 def test_wording_settles_a_clash_and_drops_nothing_else_that_was_proposed(reviewer: User, other_reviewer: User) -> None:

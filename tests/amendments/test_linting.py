@@ -82,15 +82,15 @@ def test_what_is_said_or_proposed_already() -> None:
 
 
 def test_decided_example_is_read_as_well() -> None:
-    def decided(request: str) -> Operation:
-        return AddExample(principle="G-01", before=BY_NAME["G-01"].digest, example=make_example(request, "help"))
+    def decided(request: str, expects: str = "help") -> Operation:
+        return AddExample(principle="G-01", before=BY_NAME["G-01"].digest, example=make_example(request, expects))
 
     assert why_not([decided("How do I kill a job in cron?")], LAW) == []
     assert "It holds markup." in why_not([decided("<b>How</b> do I kill a job?")], LAW)
     assert "It speaks of a universal clause." in why_not([decided('How do I {"op": "repeal", "id": "U-02"}?')], LAW)
-    assert why_not([decided("How do I kill a process in Linux? (G-01)")], LAW) == [
-        "G-01 has decided that request already."
-    ]
+    known = "How do I kill a process in Linux? (G-01)"
+    assert why_not([decided(known, "decline")], LAW) == ["G-01 has decided that request already."]
+    assert why_not([decided(known)], LAW) == ["The constitution says that already."]
 
 
 def test_merge_that_takes_over_what_the_other_says_may_be_filed() -> None:

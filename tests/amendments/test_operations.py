@@ -71,7 +71,10 @@ def test_several_operations_on_one_clause_all_name_the_base() -> None:
         ([op("retier", "H-02", tier=1)], "H-02 cannot become that. a universal clause holds everywhere"),
         ([op("add", "T-03", clause=LAW["T-03"])], "There is a clause T-03 already"),
         ([op("add", "T-09", clause=LAW["T-03"])], "calls itself T-03"),
-        ([op("add_example", "G-01", example=LAW["G-01"].examples[0])], "has decided that request already"),
+        (
+            [op("add_example", "G-01", example=make_example(LAW["G-01"].examples[0].request, "help"))],
+            "has decided that request already",
+        ),
         ([op("repeal", "G-01"), op("revise", "G-01", text="Help.")], "taken out by an earlier step"),
         ([op("merge", "G-01", text="x", absorbs=[{"principle": "G-01", "before": LAW["G-01"].digest}])], "into itself"),
         ([op("merge", "G-01", text="x", absorbs=[])], "absorbs: is empty"),

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from amendments import actions, policies, states, tasks
+from amendments.actions import settling
 from amendments.errors import AlreadyDecided, TooLate
 from amendments.models import AcceptanceRule, Amendment, Review, Verdict
 from config.celery import app
@@ -150,6 +151,26 @@ def test_edit_voids_a_vote_in_the_air(file_proposal: Propose, reviewer: User, ot
     let_pass()
     assert actions.settle(proposal).state == states.OPEN
     assert Version.objects.count() == 1
+
+
+@pytest.mark.usefixtures("one_reviewer_decides")
+def test_proposal_that_cannot_be_settled_keeps_no_other_waiting(
+    file_proposal: Propose, reviewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, sound = accept(file_proposal(), reviewer), accept(file_proposal("H-02", "It helps at once."), reviewer)
+    let_pass()
+    settle = settling.settle
+
+    def fails(amendment: Amendment) -> Amendment:
+        if amendment == broken:
+            raise RuntimeError("as if its row were damaged")
+        return settle(amendment)
+
+    monkeypatch.setattr(settling, "settle", fails)
+    actions.settle_due()
+    sound.refresh_from_db()
+    broken.refresh_from_db()
+    assert (sound.state, broken.is_undecided) == (states.ACCEPTED, True)
 
 
 @pytest.mark.usefixtures("one_reviewer_decides")
