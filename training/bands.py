@@ -1,7 +1,10 @@
 """Bands that control rounds measured: files of numbered versions, and what a round is given of them when it starts.
 
-A control round has the plan of a round and the data that it was trained on, and a seed of its own. It is trained by
-the same stages in a folder of its own, looks as rounds do, and nothing pauses it.
+A control round has the plan of a round and a seed of its own: it generates, revises and labels its own data, is trained
+by the same stages in a folder of its own, looks as rounds do, and nothing pauses it.
+
+The bands that lie beside the presets were measured for the founding constitution and the default model, so that the
+first round of an installation is held against control rounds as well. One that is measured here comes before them.
 """
 
 import dataclasses
@@ -9,8 +12,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -31,6 +35,7 @@ from training.registry import FilesChanged, FilesGone
 
 DATA = ("generate", "revise", "label")
 TRAINED = ("sft", "dpo")
+SHIPPED = Path(__file__).parent / "recipes" / "presets"
 # What a control round leaves that is large; its looks stay.
 LARGE = ("sft/adapter", "sft/checkpoints", "dpo/adapter", "dpo/checkpoints")
 # So far down that a control round goes on wherever it stands.
@@ -53,12 +58,20 @@ def settings_of(plan: Plan) -> str:
 def newest(plan: Plan) -> Band | None:
     """The band measured last for rounds that train as this plan does; None where there is none that can be read."""
     files = sorted(_folder(plan).glob("*.json"))
-    if not files:
-        return None
+    return _read(files[-1]) if files else _shipped(plan)
+
+
+def _shipped(plan: Plan) -> Band | None:
+    """The band beside the presets for rounds that train as this plan does."""
+    found = (_read(file) for file in sorted(SHIPPED.glob("*.band.json")))
+    return next((band for band in found if band and band.settings == settings_of(plan)), None)
+
+
+def _read(file: Path) -> Band | None:
     try:
-        return Band.from_json(read_json(files[-1]))
+        return Band.from_json(read_json(file))
     except (BandError, ValueError, KeyError) as error:
-        log.warning("band not used", file=files[-1].name, reason=str(error))
+        log.warning("band not used", file=file.name, reason=str(error))
         return None
 
 
@@ -88,21 +101,19 @@ def last_promoted() -> dict[str, object] | None:
     return {"name": "last promoted", "round": row.round_id, "adapter": str(weights), "base": row.base_digest}
 
 
-def measure(plan: Plan, *, source: Path, seeds: Sequence[int], tell: Tell) -> Band:
+def measure(plan: Plan, *, judge: Mapping[str, Any], seeds: Sequence[int], tell: Tell) -> Band:
     """Train one control round for each seed and fit the band. What is done of an earlier attempt is not done again.
 
-    `plan` names the folder of its model; `source` is the run directory of the round whose data they share, and where
-    it has none yet, that is made first. Raises StageFailed and BandError.
+    `plan` names the folder of its model; `judge` is the choice of the judge that labels. Raises StageFailed and
+    BandError.
     """
-    base = _folder(plan) / f"controls-{bands.digest(plan.as_json())[:12]}"
-    data = _data(plan, source, base)
+    base = _folder(plan) / f"controls-{bands.digest([plan.as_json(), dict(judge)])[:12]}"
     controls = []
     for number, seed in enumerate(seeds, 1):
-        folder = base / str(seed)
         tell(f"control round {number} of {len(seeds)}, seed {seed}")
-        _train(plan, folder, data, seed)
-        controls.append(read(folder))
-    reference = read_json(data / "generate" / "done.json")["reference"]
+        _train(plan, base / str(seed), judge, seed)
+        controls.append(read(base / str(seed)))
+    reference = read_json(base / str(seeds[0]) / DATA[0] / "done.json")["reference"]
     return bands.fit(controls, settings=settings_of(plan), reference=reference, seeds=seeds, items=items(plan))
 
 
@@ -140,31 +151,17 @@ def _key(name: str) -> tuple[str, str]:
     return measure_, group
 
 
-def _data(plan: Plan, source: Path, base: Path) -> Path:
-    """The folder whose generated, revised and labelled rows the control rounds share."""
-    if (source / DATA[-1] / "done.json").exists():
-        return source
-    own = base / "data"
-    own.mkdir(parents=True, exist_ok=True)
-    plan.write(own / "plan.json")
-    if (source / "judge.json").exists():
-        shutil.copy(source / "judge.json", own)
-    for stage in DATA:
-        _run(stage, own)
-    return own
-
-
-def _train(plan: Plan, folder: Path, data: Path, seed: int) -> None:
+def _train(plan: Plan, folder: Path, judge: Mapping[str, Any], seed: int) -> None:
     if (folder / TRAINED[-1] / "done.json").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
     looks = dataclasses.replace(plan.stages.looks, warn=NEVER_WARN, low=NEVER_LOW)
     control = dataclasses.replace(plan, seed=seed, stages=dataclasses.replace(plan.stages, looks=looks))
     control.write(folder / "plan.json")
-    for stage in DATA:
-        shutil.copytree(data / stage, folder / stage, dirs_exist_ok=True)
-    for stage in TRAINED:
-        _run(stage, folder)
+    write_json(folder / "judge.json", judge)
+    for stage in (*DATA, *TRAINED):
+        if not (folder / stage / "done.json").exists():
+            _run(stage, folder)
     for name in LARGE:
         shutil.rmtree(folder / name, ignore_errors=True)
 

@@ -1,12 +1,12 @@
 """Control rounds of a round's plan, what is kept of them, and what the next round is given."""
 
+import dataclasses
 import importlib
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
-from pytest_django import Settings
 
 from amendments.models import Scenario
 from constitution.models import LedgerEntry, User, Version
@@ -116,31 +116,43 @@ def test_control_rounds_are_trained_and_kept(
     assert bands.newest(plan_of(queued_round, tiny_model)) == band, "nothing is trained twice"
 
 
-def test_round_with_settings_of_its_own_is_measured_only_where_it_is_named(
-    own_var: Path, second_version: Version, scenarios: list[Scenario], operator: User
+def test_what_is_measured_is_the_usual_round_of_the_version_in_force_or_a_named_one(
+    own_var: Path,
+    second_version: Version,
+    scenarios: list[Scenario],
+    operator: User,
+    tiny_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(tasks, "model_folder", lambda: str(tiny_model))
     made = beginning.begin(
         version=second_version, preset="tiny", changes={"dpo.learning_rate": 1e-4}, note="A lower rate.", by=operator
     )
-    with pytest.raises(CommandError, match="--round N"):
-        measure_band._round(None)
-    assert measure_band._round(made.pk) == made
+    usual, named = measure_band._plan(None), measure_band._plan(made.pk)
+    assert (usual.version, usual.overrides, usual.model) == (2, (), str(tiny_model))
+    assert [change.setting for change in named.overrides] == ["dpo.learning_rate"]
+    assert bands.settings_of(usual) != bands.settings_of(named)
 
 
-def test_round_of_another_preset_is_measured_only_where_it_is_named(
-    own_var: Path, queued_round: Round, settings: Settings
+def test_band_beside_the_presets_holds_until_one_is_measured_here(
+    queued_round: Round, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert measure_band._round(None) == queued_round
-    settings.ROUND_PRESET = "one_gpu"
-    with pytest.raises(CommandError, match="--round N"):
-        measure_band._round(None)
-    assert measure_band._round(queued_round.pk) == queued_round
+    plan, shipped = plan_of(queued_round, "model"), tmp_path / "presets"
+    shipped.mkdir()
+    monkeypatch.setattr(bands, "SHIPPED", shipped)
+    strange = dataclasses.replace(some_band(plan), settings="those of another preset")
+    write_json(shipped / "a.band.json", strange.as_json())
+    assert bands.newest(plan) is None
+    write_json(shipped / "b.band.json", some_band(plan).as_json())
+    assert bands.newest(plan) == some_band(plan)
+    bands.store(plan, some_band(plan, 1.0))
+    assert bands.newest(plan) == some_band(plan, 1.0)
 
 
 def test_measuring_is_refused_in_sentences(own_var: Path, queued_round: Round) -> None:
     with pytest.raises(CommandError, match="at least 3"):
         call_command("measure_band", controls=2)
-    with pytest.raises(CommandError, match="no such round"):
+    with pytest.raises(CommandError, match="There is no round"):
         call_command("measure_band", round=queued_round.pk + 1)
     with room.device() as is_ours:
         assert is_ours
