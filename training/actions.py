@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from config.live import publish as announce
 from constitution import ledger
+from constitution.errors import Refused
 from constitution.models import User, Version
-from training import alerts, leases, policies
+from training import alerts, leases, policies, rolling_back
 from training.models import Checkpoint, Evaluation, Job, Round, SurfacingRun, Transcript
 from training.plans import data_digest
 from training.recipes.plan import Plan
@@ -124,6 +125,23 @@ def resume(*, round_: Round, by: User, note: str) -> Round:
 
 
 @transaction.atomic
+def roll_back(*, round_: Round, by: User, note: str, step: int) -> Round:
+    """Have the stage that paused end at an earlier look, all of which was within its band; the round goes on from there.
+
+    What was measured after that step is no longer part of the round, and the next stage counts its steps on from there.
+    """
+    row = _lock(round_)
+    policies.check_can_roll_back(row, by)
+    if step not in rolling_back.steps(row):
+        raise Refused("Choose one of the looks that were within their band.")
+    pause = {**(row.pause or {}), "back_to": step}
+    rolling_back.forget_after(row, stage=pause["stage"], step=step)
+    row.pause = pause
+    detail = {"stage": pause["stage"], "paused_at": pause["step"], "step": step}
+    return _decide(row, QUEUED, by=by, note=note, action="round rolled back", detail=detail)
+
+
+@transaction.atomic
 def abort(*, round_: Round, by: User, note: str) -> Round:
     """End a round for good. A worker that holds it loses its lease by this and stops."""
     row = _lock(round_)
@@ -153,15 +171,17 @@ def _lock(round_: Round) -> Round:
     return Round.objects.select_for_update().get(pk=round_.pk)
 
 
-def _decide(row: Round, state: str, *, by: User, note: str) -> Round:
+def _decide(
+    row: Round, state: str, *, by: User, note: str, action: str = "", detail: Mapping[str, Any] | None = None
+) -> Round:
     row.note = policies.check_note(note)
     row.decided_by, row.decided_at, row.tries = by, timezone.now(), 0
-    _leave(row, state, by=by, detail={"note": row.note})
+    _leave(row, state, by=by, detail={"note": row.note, **(detail or {})}, action=action)
     return row
 
 
-def _leave(row: Job, state: str, *, by: User | str, detail: Mapping[str, Any]) -> None:
-    """Move the row out of its state, off its lease, and write the move down."""
+def _leave(row: Job, state: str, *, by: User | str, detail: Mapping[str, Any], action: str = "") -> None:
+    """Move the row out of its state, off its lease, and write the move down, as `action` where the table's is wider."""
     is_round = isinstance(row, Round)
     move = (ROUND if is_round else SURFACING).move(row.state, state)
     row.state, row.lease_until = move.target, None
@@ -169,7 +189,9 @@ def _leave(row: Job, state: str, *, by: User | str, detail: Mapping[str, Any]) -
     row.finished_at = timezone.now() if state in (DONE, FAILED, ABORTED) else None
     row.save()
     leases.announce(row)
-    ledger.append(action=move.action, by=by, subject=f"{'round' if is_round else 'surfacing'}:{row.pk}", detail=detail)
+    ledger.append(
+        action=action or move.action, by=by, subject=f"{'round' if is_round else 'surfacing'}:{row.pk}", detail=detail
+    )
 
 
 def _of(version: Version) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from constitution.errors import NotAllowed, Refused
 from constitution.models import Role, User, Version
+from training import rolling_back
 from training.errors import RoundInTheWay
 from training.models import RealisedRun, Round, SurfacingRun
 from training.states import ABORTED, FAILED, LIVE_ROUNDS, MOVING, PAUSED, QUEUED, ROUND
@@ -35,6 +36,18 @@ def check_can_resume(round_: Round, by: User) -> None:
         raise NotAllowed("Only overseers resume a paused round.")
     if round_.state != PAUSED:
         raise Refused(f"This round is {round_.state}, not paused, so there is nothing to resume.")
+
+
+def check_can_roll_back(round_: Round, by: User) -> None:
+    """A paused round goes back to a look that was within its band only by an overseer's word."""
+    if not by.has_role(Role.OVERSEER):
+        raise NotAllowed("Only overseers roll a paused round back.")
+    if round_.state != PAUSED:
+        raise Refused(f"This round is {round_.state}, not paused, so there is nothing to roll back.")
+    if not rolling_back.steps(round_):
+        raise Refused(
+            "No look of this stage before the pause was within its band, so there is nothing to roll back to."
+        )
 
 
 def check_can_abort(round_: Round, by: User) -> None:

@@ -147,6 +147,9 @@ def _looks(round_: Round) -> Gate:
     if round_.decided_at is None or (round_.paused_at and round_.decided_at < round_.paused_at):
         return Gate("looks", "open", f"The pause at step {step} is not resolved: an overseer decides it first.")
     said = f"The last note on the round, by {round_.decided_by}: {round_.note}"
+    if "back_to" in round_.pause:
+        back = f"It paused at step {step}, and a person rolled it back to step {round_.pause['back_to']}."
+        return Gate("looks", "passed", f"{back} {said}")
     return Gate("looks", "passed", f"It paused at step {step}, and a person let it go on. {said}")
 
 

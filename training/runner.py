@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -119,7 +119,9 @@ def _prepare(round_: Round, model: str) -> Path:
     if not (folder / "judge.json").exists():  # kept: a round that resumes after a change of settings keeps its judge
         write_json(folder / "judge.json", judging.choice())
     # A round with a pause that runs was resumed: the schema lets it out of the pause in no other way.
-    if round_.pause:
+    if round_.pause and "back_to" in round_.pause:
+        roll_back(folder, round_.pause)
+    elif round_.pause:
         acknowledge(folder, int(round_.pause["step"]))
     return folder
 
@@ -129,6 +131,20 @@ def acknowledge(folder: Path, step: int) -> None:
     file = folder / "acknowledged.json"
     looks = set(read_json(file)["looks"]) if file.exists() else set()
     write_json(file, {"looks": sorted(looks | {step})})
+
+
+def roll_back(folder: Path, pause: Mapping[str, Any]) -> None:
+    """Tell the recipes that a person had the stage which paused end at an earlier look. Safe to repeat: a pause of a
+    later stage stays one.
+    """
+    stage, step = str(pause["stage"]), int(pause["back_to"])
+    file, allowed, paused = (folder / name for name in ("rolled_back.json", "acknowledged.json", "pause.json"))
+    write_json(file, {**(read_json(file) if file.exists() else {}), stage: step})
+    if not paused.exists() or (read_json(paused)["stage"], read_json(paused)["step"]) != (stage, pause["step"]):
+        return
+    if allowed.exists():  # the next stage counts its steps on from here, and looks at these numbers anew
+        write_json(allowed, {"looks": [look for look in read_json(allowed)["looks"] if look <= step]})
+    paused.unlink()
 
 
 def _check_exit(round_: Round, stage: str, code: int) -> None:

@@ -25,6 +25,7 @@ urlpatterns = [
     path("rounds/<int:old>/to/<int:new>/", round_changes.show, name="round-changes"),
     path("rounds/<int:pk>/drift/", drift.show, name="round-drift"),
     path("rounds/<int:pk>/resume/", rounds.resume, name="round-resume"),
+    path("rounds/<int:pk>/roll-back/", rounds.roll_back, name="round-roll-back"),
     path("rounds/<int:pk>/abort/", rounds.abort, name="round-abort"),
     path("rounds/<int:pk>/retry/", rounds.retry, name="round-retry"),
     path("readings/", readings.index, name="readings"),

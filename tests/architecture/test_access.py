@@ -195,6 +195,7 @@ ACCESS = {
     "training:round-drift": Access(kwargs=("pk",), accepted=(404,)),
     "training:round-resume": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
     "training:round-retry": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
+    "training:round-roll-back": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a", "step": "5"}),
     "training:round-abort": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
     "training:readings": READ,
     "training:reading-detail": Access(kwargs=("pk",), accepted=(404,)),  # there is no reading here

@@ -22,7 +22,7 @@ from training.recipes import several
 from training.recipes.files import Row, digest_folder, write_json
 from training.recipes.looks import ConstitutionalCheckpoint
 from training.recipes.plan import DPOConfig, SFTConfig
-from training.recipes.run import Paused, Run, Stopped
+from training.recipes.run import Paused, Run, Stopped, rolled_back_to
 
 COMPLETE = "complete.json"
 BATCHES_TO_SORT = 6
@@ -107,15 +107,20 @@ def computes_in_bfloat16() -> bool:
 
 
 class Conductor(TrainerCallback):  # type: ignore[misc]
-    """Tells progress and loss, marks complete checkpoints, and stops after the step in which SIGTERM came."""
+    """Tells progress and loss, marks complete checkpoints, and stops after the step in which SIGTERM came and after
+    `last_step`, where there is one before the end.
+    """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, last_step: int | None = None) -> None:
         self.run = run
+        self.last_step = last_step
 
     def on_step_end(self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_kw: Any) -> None:
         self.run.progress(state.global_step, state.max_steps)
         if several.is_to_stop(self.run, is_ending=control.should_training_stop):
             control.should_save = control.should_training_stop = True
+        if state.global_step == self.last_step:
+            control.should_training_stop = True
 
     def on_log(
         self,
@@ -137,34 +142,42 @@ class Conductor(TrainerCallback):  # type: ignore[misc]
         write_json(folder / COMPLETE, {"step": state.global_step})
 
 
-def last_complete(folder: Path) -> Path | None:
-    """The newest complete checkpoint; incomplete ones are removed."""
-    found = []
+def last_complete(folder: Path, before: int | None = None) -> Path | None:
+    """The newest complete checkpoint; incomplete ones, and those of the step `before` and later ones, are removed."""
+    found = {}
     for checkpoint in folder.glob("checkpoint-*"):
-        if (checkpoint / COMPLETE).exists():
-            found.append(checkpoint)
+        step = int(checkpoint.name.partition("-")[2])
+        if (checkpoint / COMPLETE).exists() and (before is None or step < before):
+            found[step] = checkpoint
         else:
             shutil.rmtree(checkpoint)
-    return max(found, key=lambda checkpoint: int(checkpoint.name.partition("-")[2]), default=None)
+    return found[max(found)] if found else None
 
 
 def train(run: Run, trainer: Trainer, looks: ConstitutionalCheckpoint) -> Row:
     """Train from the last complete checkpoint to the end, and write RUN/<stage>/adapter.
 
+    Where a person rolled the stage back, the end is the step that they chose. It is trained up to there again from the
+    checkpoint before: that gives the same weights, whether any were saved at that step or not.
+
     Raises `Paused` when the constitutional checkpoint trips and `Stopped` after SIGTERM, both with all state saved.
     """
+    back = rolled_back_to(run.root, run.stage)
+    last_step = None if back is None else back - looks.steps_before
     trainer.remove_callback(PrinterCallback)
     if several.is_first():
         trainer.add_callback(looks)
-    trainer.add_callback(Conductor(run))
+    trainer.add_callback(Conductor(run, last_step))
     if several.is_first():
-        last_complete(run.path("checkpoints"))
+        last_complete(run.path("checkpoints"), before=last_step)
+        looks.forget_after(back)
     several.wait_for_all()
-    checkpoint = last_complete(run.path("checkpoints"))
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    checkpoint = last_complete(run.path("checkpoints"), before=last_step)
+    if last_step != 0:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if looks.has_paused:
         raise Paused
-    if trainer.state.global_step < trainer.state.max_steps:
+    if trainer.state.global_step < (trainer.state.max_steps if last_step is None else last_step):
         raise Stopped
     if not several.is_first():
         return {}

@@ -108,6 +108,13 @@ class ConstitutionalCheckpoint(TrainerCallback):  # type: ignore[misc]
         if why and step not in acknowledged_looks(self.run.root):
             self._pause(step, why, self._evidence(verdicts, differences))
 
+    def forget_after(self, step: int | None) -> None:
+        """Forget the looks after a step to which a person rolled the training back."""
+        if step is None or not self.path.exists():
+            return
+        record = read_json(self.path)
+        write_json(self.path, {**record, "looks": [look for look in record["looks"] if look["step"] <= step]})
+
     def _remembered(self, step: int, now: tuple[Margins, Margins], verdicts: Sequence[Verdict]) -> Row:
         return {
             "stage": self.run.stage,

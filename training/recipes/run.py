@@ -206,6 +206,13 @@ def acknowledged_looks(root: Path) -> frozenset[int]:
     return frozenset(read_json(path)["looks"]) if path.exists() else frozenset()
 
 
+def rolled_back_to(root: Path, stage: str) -> int | None:
+    """The step, counted over sft and dpo, at which a person had the training of a stage end; None: at its own end."""
+    path = root / "rolled_back.json"
+    step: int | None = read_json(path).get(stage) if path.exists() else None
+    return step
+
+
 @contextmanager
 def _only_process(root: Path) -> Iterator[None]:
     """One process at a time works in a run directory. A predecessor that is finishing its step gets a minute."""

@@ -201,7 +201,10 @@ def _looks_in_words(row: Checkpoint, looks: dict[str, int]) -> str:
         return "no look was recorded"
     strayed = [f"{looks[state]} {word}" for state, word in STRAYED if looks[state]]
     said = f"{total} looks, {' and '.join(strayed) if strayed else 'all within the band'}"
-    return f"{said}; paused and resumed" if row.round.pause else said
+    if not row.round.pause:
+        return said
+    back = row.round.pause.get("back_to")
+    return f"{said}; paused and {'resumed' if back is None else f'rolled back to step {back}'}"
 
 
 def _gates(row: Checkpoint) -> list[promotion_policies.Gate]:

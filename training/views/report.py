@@ -6,7 +6,7 @@ from typing import Any
 
 from constitution.digests import digest
 from constitution.models import LedgerEntry, User
-from training import judging, policies, runner
+from training import judging, policies, rolling_back, runner
 from training.models import Arm, Evaluation, Round
 from training.plan_changes import overridden, spoken
 from training.recipes.plan import STAGES
@@ -25,10 +25,12 @@ def context(round_: Round, viewer: User) -> dict[str, Any]:
         "stages": [_stage(round_, name) for name in STAGES],
         "refusals": {
             "resume": policies.refusal(policies.check_can_resume, round_, viewer),
+            "roll_back": policies.refusal(policies.check_can_roll_back, round_, viewer),
             "abort": policies.refusal(policies.check_can_abort, round_, viewer),
             "retry": policies.refusal(policies.check_can_retry, round_, viewer),
         },
         "curves": curves(round_),
+        "held_against": _held_against(round_),
         "pause": _pause(round_) if round_.state == PAUSED else None,
         "result": _result(round_, evaluations) if round_.state == DONE else None,
         "responses": list(round_.transcripts.order_by("pk").values()),
@@ -113,6 +115,7 @@ def _round(round_: Round) -> dict[str, Any]:
             for found in overridden(round_.plan)
         ],
         "begun": _begun(round_),
+        "rolled_back": words.rolled_back(round_.pause),
         "earlier": _earlier(round_),
     }
 
@@ -190,7 +193,16 @@ def _pause(round_: Round) -> dict[str, Any]:
         "step": pause["step"],
         "at": round_.paused_at,
         "evidence": pause["evidence"],
+        "steps": rolling_back.steps(round_),
     }
+
+
+def _held_against(round_: Round) -> str:
+    """What the looks were held against: control rounds, or a fixed band; empty where nothing was looked at yet."""
+    looks = round_.looks.filter(step__gt=0)
+    if looks.filter(detail__has_key="band").exists():
+        return "controls"
+    return "fixed" if looks.exists() else ""
 
 
 def _result(round_: Round, evaluations: Sequence[Evaluation]) -> dict[str, Any]:

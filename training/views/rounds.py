@@ -1,5 +1,6 @@
 """The rounds, and one round while it runs and after."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -51,6 +52,12 @@ def series(request: HttpRequest, pk: int) -> JsonResponse:  # noqa: ARG001
 @require_POST
 def resume(request: PersonRequest, pk: int) -> HttpResponse:
     return _decide(request, pk, actions.resume, "Resumed. It goes on from where it stopped.")
+
+
+@require_POST
+def roll_back(request: PersonRequest, pk: int) -> HttpResponse:
+    back = partial(actions.roll_back, step=number_in(request.POST.get("step", "")) or 0)
+    return _decide(request, pk, back, "Rolled back. It goes on from that step.")
 
 
 @require_POST

@@ -1,6 +1,7 @@
 """Rounds, stages and measures as people read them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.db.models import F
 from django.db.models.fields.json import KT
@@ -42,6 +43,13 @@ def trained_as(preset: str | None, overrides: Sequence[object] | None) -> str:
         return ""
     count = len(overrides or ())
     return f"preset {preset}" + (f", {count} setting{'' if count == 1 else 's'} otherwise" if count else "")
+
+
+def rolled_back(pause: Mapping[str, Any] | None) -> str:
+    """What became of a pause that somebody rolled back; empty where none was."""
+    if not pause or "back_to" not in pause:
+        return ""
+    return f"{STAGE_LABELS[pause['stage']]} ended at step {pause['back_to']}, as it had paused at step {pause['step']}."
 
 
 def position(round_: Round) -> str:
