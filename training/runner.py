@@ -38,6 +38,11 @@ LOG_TAIL = 4000
 # What these save on the way goes with the random state of a process, and is not shared.
 TRAINED = frozenset({"sft", "dpo"})
 FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT})
+# As Python, safetensors and torch, which keeps the number to itself, say it of what they could not write.
+FULL_DISK_SAID = (
+    *(said for number in FULL_DISK for said in (f"[Errno {number}]", f"(os error {number})")),
+    "inline_container.cc",
+)
 # What a stage has no use for: it reads its plan and writes files.
 WITHHELD = frozenset(
     {"SECRET_KEY", "DATABASE_URL", "BROKER_URL", "EMAIL_URL", "ARTEFACTS_URL"}
@@ -154,7 +159,7 @@ def _check_exit(round_: Round, stage: str, code: int) -> None:
         why = " The system does that to what takes too much memory." if code == -signal.SIGKILL else ""
         raise leases.Stopped(f"The stage {stage} was ended from outside, with status {code}.{why}")
     said = log_tail(round_)
-    if any(f"[Errno {number}]" in said for number in FULL_DISK):
+    if any(word in said for word in FULL_DISK_SAID):
         raise leases.Stopped(_full_disk())
     raise StageFailed(said or f"The stage {stage} ended with status {code}.")
 

@@ -248,6 +248,48 @@ def test_full_disk_gives_the_round_back_and_says_what_to_do(
     ledger.verify()
 
 
+@pytest.fixture
+def small_disk(own_var: Path) -> Iterator[Callable[[Path], None]]:
+    """Mount a disk of 64 KiB at a folder; calling it again, or the end of the test, takes it away."""
+    mounted: list[Path] = []
+
+    def toggle(folder: Path) -> None:
+        if folder in mounted:
+            subprocess.run(["umount", folder], check=True)
+            mounted.remove(folder)
+            return
+        folder.mkdir(parents=True)
+        command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]
+        if subprocess.run(command, check=False, capture_output=True).returncode:
+            pytest.skip("Mounting a small disk is not allowed here.")
+        mounted.append(folder)
+
+    yield toggle
+    for folder in list(mounted):
+        toggle(folder)
+
+
+@pytest.mark.parametrize("stage", ["sft", "dpo"])
+def test_disk_that_is_full_in_the_midst_of_training_costs_nothing_but_time(
+    queued_round: Round,
+    tiny_model: Path,
+    overseer: User,
+    own_var: Path,
+    small_disk: Callable[[Path], None],
+    stage: str,
+) -> None:
+    checkpoints = runner.folder_of(queued_round) / stage / "checkpoints"
+    small_disk(checkpoints)
+    round_ = run_once(tiny_model)
+    while round_.state == PAUSED:
+        actions.resume(round_=round_, by=overseer, note="Expected with a model this small.")
+        round_ = run_once(tiny_model)
+    assert (round_.state, round_.stage) == (QUEUED, stage), round_.error
+    assert round_.error.startswith("The disk is full")
+    small_disk(checkpoints)
+    assert run_to_the_end(tiny_model, overseer).state == DONE
+
+
 def test_stage_without_memory_fails_the_round_which_can_be_tried_again(
     queued_round: Round, tiny_model: Path, fault: Path, operator: User
 ) -> None:
