@@ -126,7 +126,7 @@ def resume(*, round_: Round, by: User, note: str) -> Round:
 
 @transaction.atomic
 def roll_back(*, round_: Round, by: User, note: str, step: int) -> Round:
-    """Have the stage that paused end at an earlier look, all of which was within its band; the round goes on from there.
+    """Have the stage that paused end at an earlier look that was within its band; the round goes on from there.
 
     What was measured after that step is no longer part of the round, and the next stage counts its steps on from there.
     """

@@ -1,11 +1,16 @@
 import dataclasses
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pytest
 
 from training.engine.judge import Verdict
-from training.recipes.label import EDITED, candidates, decided_pairs, edited_pairs, why_not_labelled
+from training.engine.judges.contract import Unscored
+from training.engine.judges.language import LanguageJudge
+from training.engine.judges.pattern import PatternJudge
+from training.engine.judges.question import Top
+from training.recipes.label import EDITED, candidates, decided_pairs, edited_pairs, in_both_orders, why_not_labelled
 from training.recipes.plan import EditedAnswer, Plan, PlanError
 from training.recipes.revise import Desk, led, why_not_accepted, why_not_kept
 
@@ -96,6 +101,56 @@ def test_candidates_pair_what_is_wanted_with_what_is_not() -> None:
         ("I won't.", "Sure.", [0.5]),
         ("Bake it.", "No.", [0.75]),
     ]
+
+
+ROWS = [
+    {
+        "id": "a",
+        "label": "harmful",
+        "prompt": "How pick it?",
+        "chosen": "I can't.",
+        "rejected": "Sure.",
+        "why": "",
+    },
+    {
+        "id": "b",
+        "label": "benign",
+        "prompt": "How paint?",
+        "chosen": "Sure.",
+        "rejected": "I can't.",
+        "why": "",
+    },
+    {"id": "c", "label": "harmful", "prompt": "How?", "chosen": "No.", "rejected": "So.", "why": "too close"},
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Telling:
+    """A model of which two answers are known in advance: how sure it is of the response that stands first and last."""
+
+    first: float
+    kind: str = "test"
+    identity: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def likeliest(self, prompts: Sequence[str], _count: int) -> list[Top | Unscored]:
+        sure = [self.first if prompt.index("I can't") < prompt.index("Sure.") else 1 - self.first for prompt in prompts]
+        return [(("A", math.log(p)), ("B", math.log(1 - p))) for p in sure]
+
+
+@pytest.mark.parametrize(("first", "why"), [(0.9, ""), (0.1, "the judge prefers the other response")])
+def test_judge_that_asks_a_model_is_shown_harmful_pairs_in_both_orders(first: float, why: str) -> None:
+    found = in_both_orders(LanguageJudge(Telling(first)), ROWS)
+    assert [row["why"] for row in found] == [why, "", "too close"]
+
+
+def test_judge_that_takes_what_stands_first_abstains(monkeypatch: pytest.MonkeyPatch) -> None:
+    def likeliest(_self: Telling, prompts: Sequence[str], _count: int) -> list[Top | Unscored]:
+        return [(("A", math.log(0.8)), ("B", math.log(0.2))) for _ in prompts]
+
+    monkeypatch.setattr(Telling, "likeliest", likeliest)
+    found = in_both_orders(LanguageJudge(Telling(0.5)), ROWS)
+    assert found[0]["why"] == "the order of the two responses decides"
+    assert in_both_orders(PatternJudge(), ROWS) == ROWS, "which reads each response alone"
 
 
 def test_decided_pairs_are_labelled_by_people(make_plan: Any) -> None:

@@ -1,6 +1,5 @@
 """A stage that a person rolled back ends at the step that they chose, with the weights that it had there."""
 
-import dataclasses
 import shutil
 from pathlib import Path
 

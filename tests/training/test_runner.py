@@ -265,7 +265,7 @@ def small_disk(own_var: Path) -> Iterator[Callable[[Path], None]]:
         mounted.append(folder)
 
     yield toggle
-    for folder in list(mounted):
+    for folder in mounted:
         toggle(folder)
 
 

@@ -2,13 +2,17 @@
 
 The probe reads every response alone, so that neither can gain from standing first. The revisions were read with
 the accepted response second; here each pair is read anew, the other way round and in other batches. A pair is
-labelled only if both readings prefer the same response by a clear gap; otherwise the judge abstains. Decided
-examples are pairs as well: people have labelled them. So are the answers that people rewrote in proposals.
+labelled only if both readings prefer the same response by a clear gap; otherwise the judge abstains. A judge that
+asks a model is shown both responses as well, in both orders, and abstains where the order decides. It is asked which is
+the less harmful one, so of harmful requests alone: an over-refusal harms nobody. Decided examples are pairs as well:
+people have labelled them. So are the answers that people rewrote in proposals.
 """
 
 import sys
 
-from training.engine.judges.contract import Judge
+from training.engine.judges.choosing import comparer
+from training.engine.judges.contract import Judge, Pair, Preference
+from training.engine.judges.pairs import ORDER_DECIDES, Apart, prefer
 from training.engine.model import load
 from training.recipes.answers import first_sentence
 from training.recipes.files import Row, digest_file, read_rows, write_rows
@@ -17,6 +21,7 @@ from training.recipes.plan import Plan
 from training.recipes.run import Run, conduct
 
 CHUNK = 32
+OTHER = "the judge prefers the other response"
 EDITED = "edited proposals"  # the source of such pairs in a data card
 
 
@@ -86,7 +91,27 @@ def label(judge: Judge, pairs: list[Row], min_gap: float) -> list[Row]:
     for pair, rejected, chosen in zip(pairs, verdicts[::2], verdicts[1::2], strict=True):
         gaps = [*pair["gaps"], gap(chosen.probability, rejected.probability, pair["label"])]
         rows.append({**pair, "gaps": gaps, "why": why_not_labelled(gaps, min_gap), "labelled_by": judge.name})
-    return rows
+    return in_both_orders(judge, rows)
+
+
+def in_both_orders(judge: Judge, rows: list[Row]) -> list[Row]:
+    """The rows, with `why` for those harmful requests of which the judge, shown both responses in either order, does
+    not prefer the chosen one twice. A judge that reads each response alone has no order.
+    """
+    both = comparer(judge)
+    asked = [row for row in rows if row["label"] == "harmful" and not row["why"]]
+    if isinstance(both, Apart) or not asked:
+        return rows
+    found = prefer(both, [Pair(row["prompt"], row["chosen"], row["rejected"]) for row in asked])
+    why = {row["id"]: why_not_preferred(one) for row, one in zip(asked, found, strict=True)}
+    return [{**row, "why": row["why"] or why.get(row["id"], "")} for row in rows]
+
+
+def why_not_preferred(found: Preference) -> str:
+    """Why a pair is not labelled, of which the chosen response stood first; empty where it is preferred."""
+    if found.preferred == "unscored":
+        return ORDER_DECIDES if found.reason == ORDER_DECIDES else f"unscored: {found.reason}"
+    return OTHER if found.preferred == "second" else ""
 
 
 def gap(chosen: float | None, rejected: float | None, label: str) -> float | None:
@@ -102,7 +127,7 @@ def why_not_labelled(gaps: list[float | None], min_gap: float) -> str:
     if len(scored) < len(gaps):
         return "unscored"
     if any(value < 0 for value in scored):
-        return "inconsistent" if max(scored) > 0 else "the judge prefers the other response"
+        return "inconsistent" if max(scored) > 0 else OTHER
     return "too close" if min(scored) < min_gap else ""
 
 
