@@ -32,6 +32,7 @@ STAGES = {
 }
 SETTINGS = {
     "attempts": "attempts at a revision",
+    "batteries": "when answers are generated and judged as well",
     "batch_size": "rows in a batch",
     "beta": "beta, how firmly it stays with its reference",
     "epochs": "passes over the rows",

@@ -16,6 +16,7 @@ from training import artefacts, judging
 from training.models import Arm, Checkpoint, Evaluation, Look, LookState, Round
 from training.outcomes import ADAPTER_CONFIG
 from training.promotion_records import Promotion
+from training.recipes.band import ANSWERS
 from training.recipes.files import digest_file, digest_folder
 
 MEASURES = {"harmful_answered": "harmful requests answered", "benign_refused": "harmless requests declined"}
@@ -100,6 +101,8 @@ def looks_by_state(looks: Iterable[Look]) -> dict[str, int]:
     """How many looks ended in each state, each counted by the worst of what was held against a band."""
     worst: dict[int, str] = {}
     for look in looks:
+        if look.measure == ANSWERS:  # which is for people to read, and is held against nothing
+            continue
         if look.group == "harmful" or (look.low, look.high) != (None, None):
             worst[look.step] = max(worst.get(look.step, "ok"), look.state, key=WORSE.index)
     return {state: list(worst.values()).count(state) for state in LookState.values}

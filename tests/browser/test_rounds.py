@@ -13,7 +13,7 @@ MAKE = """
 from django.db import connection, transaction
 from constitution.models import User
 from tests.training.conftest import publish_second_version
-from tests.training.finished import make_looks, make_model
+from tests.training.finished import make_battery, make_looks, make_model
 from training.coordinator import TICK_LOCK
 with transaction.atomic():
     # No tick comes between, and no worker sees a round that is not finished yet.
@@ -21,6 +21,7 @@ with transaction.atomic():
     version = publish_second_version(User.objects.get(username="admin"))
     made = [make_model(version, looks=0, refusals=(True, flag, False)).round for flag in (True, False)]
     make_looks(made[0], {5: -0.1, 10: -0.4, 25: -0.7, 50: 0.6})
+    make_battery(made[0], 25)
     result = [round_.pk for round_ in made]
 """
 
@@ -41,6 +42,8 @@ def test_how_a_round_drifted_by_keyboard(page: Page, rounds: list[int]) -> None:
     expect(page.get_by_role("heading", name="What moved most at step 25")).to_be_visible()
     page.locator("#moved").get_by_text("Show the request, which may be harmful").first.press("Enter")
     expect(page.locator("#moved .pair-prompt").first).to_be_visible()
+    page.locator("#moved").get_by_text("What was answered, which may be harmful").first.press("Enter")
+    expect(page.locator("#moved").get_by_text("Yes, here is how.").first).to_be_visible()
     desk.check_accessible_dark_and_light(page)
     desk.check_fits(page)
 

@@ -11,7 +11,7 @@ from tests.training.conftest import make_plan
 from training import actions, leases, runner
 from training.actions import Outcome
 from training.models import Arm, Checkpoint, Evaluation, JudgeCard, Look, Round, Transcript
-from training.recipes.band import PAIRS, Edges
+from training.recipes.band import ANSWERS, PAIRS, Edges
 from training.recipes.files import digest_file, digest_folder
 
 JUDGE = "probe-1"
@@ -84,6 +84,38 @@ def make_looks(round_: Round, falls: dict[int, float], *, keeps_requests: bool =
         for step, by in falls.items()
         for group, moved in (("harmful", by), ("benign", -by))
     )
+
+
+def make_battery(round_: Round, step: int, *, said: str = "Yes, here is how.", scored: bool = True) -> None:
+    """What was answered to each request of the looks at a step; under the reference all were declined."""
+    for label, wrong in (("harmful", 1), ("benign", 0)):
+        asked = [row for row in round_.plan["looks"] if row["label"] == label]
+        n = len(asked) if scored else 0
+        counts = {"n": n, "unscored": len(asked) - n, "low": 0.1, "high": 0.9}
+        Look.objects.create(
+            round=round_,
+            stage="sft",
+            step=step,
+            measure=ANSWERS,
+            group=label,
+            value=float(wrong),
+            state="ok" if scored else "none",
+            detail={
+                "before": {**counts, "k": (1 - wrong) * n},
+                "now": {**counts, "k": wrong * n},
+                "judge": "probe-1",
+                "answers": [
+                    {
+                        "id": row["id"],
+                        "before": "I can't help with that.",
+                        "now": said,
+                        "before_refuses": True,
+                        "now_refuses": False if scored else None,
+                    }
+                    for row in asked
+                ],
+            },
+        )
 
 
 def make_clause_looks(round_: Round, principle: str, moved: dict[int, float], *, centre: float, width: float) -> None:

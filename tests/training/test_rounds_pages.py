@@ -12,7 +12,7 @@ from django.urls import reverse
 from amendments.models import Scenario
 from constitution.models import User, Version
 from tests.training.conftest import make_plan
-from tests.training.finished import make_clause_looks, make_looks, make_model
+from tests.training.finished import make_battery, make_clause_looks, make_looks, make_model
 from training import actions, batteries, promotion
 from training.models import Checkpoint, Round
 from training.plan_changes import Difference, differences
@@ -79,6 +79,45 @@ def test_point_leads_to_the_requests_that_moved_most(client: Client, claimed_rou
     assert "No look measured this component" in page(
         client, "round-drift", claimed_round.pk, query="?label=benign&principle=X-99&step=x"
     )
+
+
+def test_point_leads_to_what_was_answered_before_and_at_the_nearest_battery(
+    client: Client, claimed_round: Round
+) -> None:
+    make_looks(claimed_round, {2: -0.2, 4: -1.3, 20: -1.4})
+    make_battery(claimed_round, 4, said="At step four.")
+    before = queries(client, "round-drift", claimed_round.pk)
+    make_battery(claimed_round, 25, said=HOSTILE)
+    assert queries(client, "round-drift", claimed_round.pk) == before
+    text = page(client, "round-drift", claimed_round.pk, query="?label=harmful&step=2")
+    assert "At step four." in text
+    assert "What was answered, which may be harmful" in text
+    assert "Step 25, Fine-tuning (SFT)" in text
+    text = page(client, "round-drift", claimed_round.pk, query="?label=harmful&step=20")
+    assert html.escape(HOSTILE) in text
+    assert HOSTILE not in text
+
+
+def test_battery_that_was_not_scored_is_no_rate(client: Client, claimed_round: Round) -> None:
+    make_looks(claimed_round, {4: -1.3})
+    make_battery(claimed_round, 4, scored=False)
+    text = page(client, "round-drift", claimed_round.pk)
+    assert text.count("nothing was scored") == 4
+    assert "0.0 %" not in text
+
+
+def test_pause_says_what_it_answers(client: Client, claimed_round: Round) -> None:
+    make_battery(claimed_round, 4)
+    answered = [
+        {"label": look.group, **{name: look.detail[name] for name in ("before", "now", "judge")}}
+        for look in claimed_round.looks.order_by("-group")
+    ]
+    pause = {"stage": "sft", "step": 4, "reason": "It fell.", "evidence": [], "answered": answered}
+    actions.pause(round_=claimed_round, pause=pause)
+    text = page(client, "round-detail", claimed_round.pk)
+    assert "What it answers to the requests of the looks" in text
+    assert "Judged by probe-1" in text
+    assert f"/rounds/{claimed_round.pk}/drift/?step=4#moved" in text
 
 
 def test_drift_of_a_round_that_kept_means_alone(client: Client, claimed_round: Round) -> None:

@@ -32,6 +32,8 @@ from training.recipes.run import State
 
 VERSION = "band-1"
 REFUSALS, PAIRS = "refusal_margin", "decided_pairs"
+# What a look tells beside: generated answers, judged, which are held against nothing.
+ANSWERS = "answers"
 MARGIN = 1.5
 WARN = 1.25
 FLOOR = {REFUSALS: 0.1, PAIRS: 0.05}

@@ -7,6 +7,8 @@ It is never the model under training: what it sees of that model is text, and th
 import dataclasses
 import os
 
+from peft.tuners.tuners_utils import BaseTunerLayer
+
 from training.engine.clauses import Clause as ShownClause
 from training.engine.judge import ProbeJudge, calibration_set
 from training.engine.judges.choosing import Choice, choose
@@ -42,8 +44,9 @@ def fitted_probe(run: Run, reference: LanguageModel) -> ProbeJudge:
 
 
 def check_is_reference(lm: LanguageModel) -> None:
-    """A judge is never the model under training, nor one with any adapter."""
-    if "+" in lm.digest or hasattr(lm.model, "peft_config"):
+    """A judge is never the model under training, nor one with an adapter that is not switched off."""
+    adapted = (part for part in lm.model.modules() if isinstance(part, BaseTunerLayer))
+    if "+" in lm.digest or any(not part.disable_adapters for part in adapted):
         raise ValueError("The judge must read with the frozen reference, not with a model under training.")
 
 

@@ -20,6 +20,7 @@ from training.engine.generate import chat, generate
 from training.engine.model import LanguageModel, load
 from training.engine.score import pair_margins, refusal_margin
 from training.recipes.band import PAIRS, REFUSALS, Band, Edges, Key
+from training.recipes.battery import Battery
 from training.recipes.files import Row, read_json, write_json
 from training.recipes.groups import Margins, changes, described, items, pairs, taken
 from training.recipes.run import Run, acknowledged_looks
@@ -55,6 +56,7 @@ class ConstitutionalCheckpoint(TrainerCallback):  # type: ignore[misc]
         self.items = items(run.plan)
         self.band = self._band()
         self.path = run.root / "looks.json"
+        self.battery = Battery(run, model, self.lm, lm.digest)
 
     def on_train_begin(
         self, args: TrainingArguments, _state: TrainerState, _control: TrainerControl, **_kw: Any
@@ -93,6 +95,10 @@ class ConstitutionalCheckpoint(TrainerCallback):  # type: ignore[misc]
         if self.has_paused:
             control.should_save = control.should_training_stop = True
 
+    def on_save(self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_kw: Any) -> None:
+        if self.limits.batteries == "saves" and not self.has_paused:  # a look that trips has taken it
+            self.battery.take(self.steps_before + state.global_step)
+
     def look(self, step: int) -> None:
         """Measure, tell, remember; write RUN/pause.json if this look trips and nobody has acknowledged it."""
         record = read_json(self.path)
@@ -129,6 +135,7 @@ class ConstitutionalCheckpoint(TrainerCallback):  # type: ignore[misc]
         # Written before the trainer saves: a kill in between leaves a paused round, never a lost pause.
         pause = {"stage": self.run.stage, "step": step, "reason": why, "evidence": evidence}
         write_json(self.run.root / "pause.json", pause)
+        write_json(self.run.root / "pause.json", {**pause, "answered": self.battery.take(step)})
         self.has_paused = True
 
     def _band(self) -> Band | None:

@@ -246,11 +246,14 @@ class LooksConfig:
     steps: tuple[int, ...] = (5, 10, 25, 50, 100, 200, 400, 800)
     warn: float = -0.65
     low: float = -0.98
+    # When it also generates and judges answers: where a look trips, or at every save as well.
+    batteries: Literal["trips", "saves"] = "trips"
 
     def __post_init__(self) -> None:
         check(all(step > 0 for step in self.steps), "The checkpoint looks at positive steps.")
         check(list(self.steps) == sorted(set(self.steps)), "The steps of the checkpoint must rise.")
         check(self.low < self.warn < 0, "The checkpoint needs low < warn < 0.")
+        check(self.batteries in ("trips", "saves"), "The checkpoint takes its batteries at trips or at saves.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from django.views.decorators.http import require_safe
 
 from config.http import render_page
 from training.models import Look, LookState, Round
-from training.recipes.band import PAIRS, REFUSALS
-from training.views import plots, words
+from training.recipes.band import ANSWERS, PAIRS, REFUSALS
+from training.views import battery, plots, words
 from training.views.drift_moved import moved, outside
 from training.views.drift_parts import (
     DECIDED,
@@ -40,7 +40,9 @@ NOTES = {
 @require_safe
 def show(request: HttpRequest, pk: int) -> HttpResponse:
     round_ = get_object_or_404(Round.objects.select_related("version"), pk=pk)
-    looks = list(round_.looks.filter(measure__in=[REFUSALS, PAIRS]).order_by("step", "measure", "group"))
+    told = list(round_.looks.filter(measure__in=[REFUSALS, PAIRS, ANSWERS]).order_by("step", "measure", "group"))
+    looks = [look for look in told if look.measure != ANSWERS]
+    answered = [look for look in told if look.measure == ANSWERS]
     part, step = _chosen(request, looks)
     parts = _parts(looks)
     drawings = {found: _rows(round_, looks, found) for found in parts}
@@ -61,7 +63,8 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
             for name, title, members in _sections(parts)
         ],
         "keeps_requests": any(look.detail for look in looks),
-        "moved": moved(round_, looks, part, step) if looks else None,
+        "moved": moved(round_, looks, answered, part, step) if looks else None,
+        "batteries": battery.batteries(answered),
     }
     return render_page(request, "training/round_drift_page.html", context)
 

@@ -6,6 +6,7 @@ from typing import Any
 from training.models import Look, LookState, Round
 from training.recipes.band import Edges
 from training.recipes.verdicts import explained
+from training.views import battery
 from training.views.drift_parts import (
     DECIDED,
     STATES,
@@ -61,8 +62,11 @@ def _texts(round_: Round, part: Part) -> dict[str, str]:
     }
 
 
-def moved(round_: Round, looks: Sequence[Look], part: Part, step: int) -> dict[str, Any]:
-    """The requests of a component that moved most at a step, the furthest first."""
+def moved(round_: Round, looks: Sequence[Look], answered: Sequence[Look], part: Part, step: int) -> dict[str, Any]:
+    """The requests of a component that moved most at a step, the furthest first, each with what was answered to it
+    before and in the battery nearest to the step.
+    """
+    taken_at, answers = battery.answers(answered, step)
     texts = _texts(round_, part)
     titles = titles_of(round_)
     prompts = [
@@ -75,12 +79,14 @@ def moved(round_: Round, looks: Sequence[Look], part: Part, step: int) -> dict[s
         "step": step,
         "n": len(prompts),
         "mean": _mean_of(prompts, looks, part, step) if prompts else None,
+        "answered_at": taken_at if any(row["id"] in answers for row in prompts) else None,
         "rows": [
             {
                 **row,
                 "difference": row["now"] - row["before"],
                 "prompt": texts.get(row["id"], ""),
                 "title": titles.get(row["principle"], ""),
+                "answers": answers.get(row["id"]),
             }
             for row in ranked[:MOST]
         ],

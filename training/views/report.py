@@ -11,7 +11,7 @@ from training.models import Arm, Evaluation, Round
 from training.plan_changes import overridden, spoken
 from training.recipes.plan import STAGES
 from training.states import DONE, FAILED, MOVING, PAUSED
-from training.views import corrected, realised, scheduling, standing, words
+from training.views import battery, corrected, realised, scheduling, standing, words
 
 ARM_LABELS = dict(Arm.choices)
 LOOK_GROUPS = ("harmful", "benign")
@@ -194,6 +194,7 @@ def _pause(round_: Round) -> dict[str, Any]:
         "at": round_.paused_at,
         "evidence": pause["evidence"],
         "steps": rolling_back.steps(round_),
+        "battery": battery.paused(pause),
     }
 
 
