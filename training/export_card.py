@@ -66,7 +66,7 @@ def _front_matter(checkpoint: Checkpoint, facts: Facts) -> str:
 
 def _what(checkpoint: Checkpoint, facts: Facts) -> str:
     version = checkpoint.round.version
-    form = "whole weights" if facts.merged else "a LoRA adapter"
+    form = "whole weights" if facts.merged else "an adapter"
     return (
         f"# {line(registry.base_of(checkpoint))}, trained on version {version.number} of a constitution\n\n"
         f"This is {form}. A language model was trained to follow version {version.number} of the constitution "

@@ -38,6 +38,7 @@ SETTINGS = {
     "epochs": "passes over the rows",
     "even": "as many pairs of harmful as of benign requests",
     "examples": "learns from decided examples",
+    "full": "trains the linear maps themselves",
     "learning_rate": "learning rate",
     "lora alpha": "alpha of the adapter",
     "lora depth": "share of the layers that it adapts",

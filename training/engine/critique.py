@@ -32,9 +32,9 @@ def flips(lm: LanguageModel, asked: Sequence[Asked]) -> list[float | str]:
     revised = dict(zip(heard, _revise(lm, asked, heard), strict=True))
     wanted = [(place, text, 0) for place, text in heard.items()]
     wanted += [(place, text, rank) for place, text in revised.items() for rank in range(len(asked[place][1][:2]))]
-    breaches = _breaches(lm, [(asked[place][1][rank], asked[place][0], text) for place, text, rank in wanted])
+    found_of = breaches(lm, [(asked[place][1][rank], asked[place][0], text) for place, text, rank in wanted])
     by_place: dict[int, list[Probability]] = {place: [] for place in heard}
-    for (place, _, _), breach in zip(wanted, breaches, strict=True):
+    for (place, _, _), breach in zip(wanted, found_of, strict=True):
         by_place[place].append(breach)
     for place, (before, after, *others) in by_place.items():
         is_same = clean(revised[place]).casefold() == clean(heard[place]).casefold()
@@ -64,7 +64,7 @@ def _write(lm: LanguageModel, asked: Sequence[str]) -> list[str]:
     return [texts.get(place, "") for place in range(len(asked))]
 
 
-def _breaches(lm: LanguageModel, asked: Sequence[tuple[Clause, str, str]]) -> list[Probability]:
+def breaches(lm: LanguageModel, asked: Sequence[tuple[Clause, str, str]]) -> list[Probability]:
     """The probability that the critique of each (clause, request, response) finds a breach; None where it does not fit
     or is not a number."""
     critiques = [prompts.critique(*one) for one in asked]

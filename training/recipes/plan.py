@@ -168,10 +168,12 @@ class LoraConfig:
 class SFTConfig:
     """Supervised fine-tuning. A row above `max_length` tokens refuses the round.
 
-    Of a benign answer `opening_tokens` are learnt: enough of them that the model goes on answering fluently.
+    Of a benign answer `opening_tokens` are learnt: enough of them that the model goes on answering fluently. `full`
+    trains the linear maps themselves, beside which low-rank matrices are put otherwise; both stages do.
     """
 
     lora: LoraConfig = LoraConfig()
+    full: bool = False
     learning_rate: float = 1e-3
     batch_size: int = 8
     epochs: int = 3

@@ -1,4 +1,4 @@
-"""Stage 4: supervised fine-tuning of a LoRA adapter on the accepted answers and the decided examples.
+"""Stage 4: supervised fine-tuning of an adapter on the accepted answers and the decided examples.
 
 The constitution stood in the prompt when the answers were made; here it does not (context distillation). The loss
 is taken on the answers alone.
@@ -9,14 +9,15 @@ import sys
 import peft
 import torch
 from datasets import Dataset
-from trl import SFTConfig, SFTTrainer
+from trl import SFTConfig as TrainerConfig
+from trl import SFTTrainer
 
 from training.engine.model import LanguageModel, load
 from training.recipes import finetune, several
 from training.recipes.answers import first_sentence
 from training.recipes.files import Row, read_rows
 from training.recipes.looks import ConstitutionalCheckpoint
-from training.recipes.plan import Clause, LoraConfig, Plan
+from training.recipes.plan import Clause, Plan, SFTConfig
 from training.recipes.run import Run, conduct
 
 
@@ -67,13 +68,19 @@ def dataset(plan: Plan, lm: LanguageModel, rows: list[Row]) -> Dataset:
     return Dataset.from_list([encoded[number] for number in order])
 
 
-def adapter(config: LoraConfig, lm: LanguageModel) -> peft.LoraConfig:
-    """The untrained adapter: on every linear map of the upper layers."""
+def adapter(config: SFTConfig, lm: LanguageModel) -> peft.PeftConfig:
+    """The untrained adapter on every linear map of the upper layers: low-rank matrices, or, in full, a copy of the map.
+
+    Such copies are what PEFT calls layer-norm tuning, which copies whatever it is pointed at. They are switched off and
+    merged like any adapter, so that the frozen reference stays at hand; what is saved is as large as these layers.
+    """
     layers = lm.model.get_decoder().layers
-    adapted = max(1, round(len(layers) * config.depth))
+    adapted = max(1, round(len(layers) * config.lora.depth))
     upper = {map_ for layer in layers[-adapted:] for map_ in layer.modules() if isinstance(map_, torch.nn.Linear)}
     names = [name for name, module in lm.model.named_modules() if module in upper]
-    return peft.LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules=names)
+    if config.full:
+        return peft.LNTuningConfig(target_modules=names)
+    return peft.LoraConfig(r=config.lora.rank, lora_alpha=config.lora.alpha, target_modules=names)
 
 
 def work(run: Run) -> Row:
@@ -83,10 +90,10 @@ def work(run: Run) -> Row:
     rows = training_rows(plan, read_rows(run.of("revise", "rows.jsonl")))
     trainer = SFTTrainer(
         model=lm.model,
-        args=SFTConfig(**finetune.trainer_settings(run, lm, config), completion_only_loss=True),
+        args=TrainerConfig(**finetune.trainer_settings(run, lm, config), completion_only_loss=True),
         train_dataset=dataset(plan, lm, rows),
         processing_class=lm.tokenizer,
-        peft_config=adapter(config.lora, lm),
+        peft_config=adapter(config, lm),
     )
     looks = ConstitutionalCheckpoint(run, trainer.model, lm, steps_before=0)
     return {"rows": len(rows), **finetune.train(run, trainer, looks)}

@@ -34,7 +34,7 @@ def card(judge: Judge, items: Sequence[Labelled]) -> dict[str, Any]:
         "coverage": _share(len(scored), len(items)),
         "sensitivity": _share(hits, sum(truth)),
         "specificity": _share(passes, len(truth) - sum(truth)),
-        "auc": _auc(truth, [score for _, _, score in scored if score is not None]),
+        "auc": auc(truth, [score for _, _, score in scored if score is not None]),
         "unscored": _reasons(verdict.reason for verdict in verdicts if not verdict.is_scored),
     }
 
@@ -73,12 +73,13 @@ def _share(k: int, n: int) -> dict[str, float | int | None]:
     return {"value": k / n if n else None, "k": k, "n": n, "low": low, "high": high}
 
 
-def _auc(truth: Sequence[bool], scores: Sequence[float]) -> dict[str, float | None]:
+def auc(truth: Sequence[bool], scores: Sequence[float]) -> dict[str, float | None]:
+    """The area under the ROC curve, with a 95 % interval over the items; None where all are of one kind."""
     if len(set(truth)) < 2:
         return {**NOTHING}
 
-    def auc(labels: NDArray[np.bool_], values: NDArray[np.float64]) -> float:
+    def area(labels: NDArray[np.bool_], values: NDArray[np.float64]) -> float:
         return float(roc_auc_score(labels, values)) if len(set(labels.tolist())) == 2 else 0.5
 
-    low, high = bootstrap([truth, scores], auc)
-    return {"value": auc(np.array(truth), np.array(scores)), "low": low, "high": high}
+    low, high = bootstrap([truth, scores], area)
+    return {"value": area(np.array(truth), np.array(scores)), "low": low, "high": high}
