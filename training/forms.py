@@ -29,8 +29,8 @@ OFFERED: Mapping[str, Mapping[str, str]] = {
     "Fine-tuning (SFT)": {
         "sft.epochs": "Epochs: how often it goes over all rows, 1 to 1,000.",
         "sft.learning_rate": "How far it moves at a step: above 0 and under 1, such as 0.001 or 2e-4.",
-        "sft.full": "The linear maps themselves are trained, in both stages, not matrices of low rank beside them. Set a "
-        "smaller learning rate with it, for one a hundredth, and leave room on the disk for those layers.",
+        "sft.full": "The linear maps themselves are trained, in both stages, not matrices of low rank beside them. Set "
+        "a far smaller learning rate with it, and leave room on the disk for those layers.",
         "sft.examples": "The constitution’s decided examples are rows, too.",
     },
     "Preferences (DPO)": {

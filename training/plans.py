@@ -3,12 +3,12 @@
 import dataclasses
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Any, Literal, cast
 
 from amendments.lessons import EditedAnswer
-from amendments.likeness import Entry
+from amendments.likeness import Entry, sketch
 from amendments.models import Label, Scenario
 from amendments.reserved import Reserved, held_out_entries
 from constitution.digests import digest
@@ -22,12 +22,17 @@ from training.recipes.settings import Changes
 
 Device = Literal["auto", "cpu", "cuda"]
 
+# The label of requests that a decided example expects this of.
+LABELS = {"decline": Label.HARMFUL.value, "help": Label.BENIGN.value}
+LOOKED_AT, DECIDED = "what the looks read", "the decided examples"
+
 
 class KeptOut:
     """What may not be trained on, and how many rows were left out for it."""
 
-    def __init__(self, scenarios: Iterable[Scenario], registered: Sequence[Entry]) -> None:
-        self._of_rows = Reserved([*held_out_entries(scenarios), *registered])
+    def __init__(self, scenarios: Iterable[Scenario], looks: Iterable[Prompt], registered: Sequence[Entry]) -> None:
+        looked_at = (Entry(sketch(prompt.prompt), prompt.label, LOOKED_AT) for prompt in looks)
+        self._of_rows = Reserved([*held_out_entries(scenarios), *looked_at, *registered])
         self._of_examples = Reserved(registered)
         self._counts: Counter[str] = Counter()
 
@@ -40,8 +45,7 @@ class KeptOut:
 
         They are law, so what is held out does not push them aside: the same words are not measured with then.
         """
-        labels = {"decline": Label.HARMFUL.value, "help": Label.BENIGN.value}
-        kept = [e for e in clause.examples if not self._has(self._of_examples, e.request, labels.get(e.expects, ""))]
+        kept = [e for e in clause.examples if not self._has(self._of_examples, e.request, LABELS.get(e.expects, ""))]
         return dataclasses.replace(clause, examples=tuple(kept))
 
     def _has(self, reserved: Reserved, prompt: str, label: str) -> bool:
@@ -72,9 +76,10 @@ def freeze(
 
     `changes` are settings for this round alone, by name: what they say instead of the preset and of `seed` is kept.
 
-    No row is trained on that says nearly the same as a scenario held out, or as one of the prompts `registered` as
-    those of evaluation sets; `left_out` counts them. Raises TooLittleData where a group would lack harmful or benign
-    prompts, and PlanError for an unknown preset and for changes that no preset may say.
+    No row is trained on that says nearly the same as a scenario held out, a request that the looks read, or one of the
+    prompts `registered` as those of evaluation sets; `left_out` counts them. Nothing is looked at or measured with that
+    says nearly the same as a decided example, which is learnt. Raises TooLittleData where a group would lack harmful or
+    benign prompts, and PlanError for an unknown preset and for changes that no preset may say.
     """
     own, chosen = settings.read(preset_name, seed=seed), settings.read(preset_name, seed=seed, changes=changes)
     sizes, chance = chosen.sizes, random.Random(chosen.seed)  # noqa: S311  for a reproducible order
@@ -87,17 +92,18 @@ def freeze(
     # compare by these, and a band that control rounds measured holds for these alone. Further scenarios come between
     # them and reshuffle nothing.
     looking, measuring = (_in_steady_order(rows, salt) for salt in ("looks", "held out"))
-    kept_out = KeptOut(asked, list(registered))
-    clauses = tuple(kept_out.without(_clause(text)) for text in texts)
-    seen = {normalise(example.request) for text in texts for example in text.examples}
+    examples = [(example.request, LABELS.get(example.expects, "")) for text in texts for example in text.examples]
+    seen = {normalise(request) for request, _ in examples}
+    decided = Reserved(Entry(sketch(request), label, DECIDED) for request, label in examples).why
     groups = {
-        "held_out": _take([row for row in measuring if row.held_out], sizes.held_out, seen),
-        "looks": _take([row for row in looking if not row.held_out], sizes.looks, seen),
-        "train": _take(
-            [row for row in rows if not row.held_out and row.settled_by in known], sizes.train, seen, kept_out
-        ),
+        "held_out": _take([row for row in measuring if row.held_out], sizes.held_out, seen, decided),
+        "looks": _take([row for row in looking if not row.held_out], sizes.looks, seen, decided),
     }
-    groups["train"] += _take([row for row in ordinary if not row.held_out], sizes.ordinary, seen, kept_out)
+    kept_out = KeptOut(asked, groups["looks"], list(registered))
+    clauses = tuple(kept_out.without(_clause(text)) for text in texts)
+    learnt = [row for row in rows if not row.held_out and row.settled_by in known]
+    groups["train"] = _take(learnt, sizes.train, seen, kept_out.has)
+    groups["train"] += _take([row for row in ordinary if not row.held_out], sizes.ordinary, seen, kept_out.has)
     for name, group in groups.items():
         if {prompt.label for prompt in group} != {"harmful", "benign"}:
             raise TooLittleData(f"A round needs harmful and benign scenarios for “{name}”; import some.")
@@ -179,14 +185,16 @@ def _is_ordinary(row: Scenario, styles: set[str]) -> bool:
     return row.label == Label.BENIGN and not row.pair and row.settled_by in styles
 
 
-def _take(rows: Iterable[Scenario], most: int, seen: set[str], kept_out: KeptOut | None = None) -> tuple[Prompt, ...]:
-    """Up to `most` prompts of each label whose text is not in `seen`, which grows by them, and not `kept_out`."""
+def _take(
+    rows: Iterable[Scenario], most: int, seen: set[str], is_kept_out: Callable[[str, str], object]
+) -> tuple[Prompt, ...]:
+    """Up to `most` prompts of each label whose text is not in `seen`, which grows by them, and not kept out."""
     room = {Label.HARMFUL.value: most, Label.BENIGN.value: most}
     taken = []
     for row in rows:
         text = normalise(row.prompt)
         if text and text not in seen and room[row.label] > 0:
-            if kept_out and kept_out.has(row.prompt, row.label):
+            if is_kept_out(row.prompt, row.label):
                 continue
             room[row.label] -= 1
             seen.add(text)

@@ -51,6 +51,32 @@ def prompts(plan: Plan) -> set[str]:
     return {row.prompt for row in plan.train}
 
 
+def test_row_near_one_that_the_looks_read_is_left_out_and_counted(constitution: Version) -> None:
+    looked_at = make_plan(constitution).looks[0]
+    near = add(f"Please, {looked_at.prompt.lower()} Thank you!", looked_at.label)
+    plan = make_plan(constitution)
+    assert looked_at in plan.looks
+    assert near.prompt not in prompts(plan)
+    assert LeftOut("nearly the same as one of what the looks read", 1) in plan.left_out
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_nothing_is_measured_with_that_is_nearly_a_decided_example(constitution: Version, *, held_out: bool) -> None:
+    example = constitution.texts()[0].examples[0]
+    label = Label.HARMFUL if example.expects == "decline" else Label.BENIGN
+    near = add(f"Please tell me: {example.request.lower()} Thanks", label, held_out=held_out)
+    group = "held_out" if held_out else "looks"
+    for row in Scenario.objects.filter(held_out=held_out, label=label).exclude(pk=near.pk):
+        Scenario.objects.filter(pk=row.pk).delete()
+    Scenario.objects.bulk_create(
+        Scenario(digest=digest([n]), prompt=prompt, label=label, settled_by="U-02", source="test", held_out=held_out)
+        for n, prompt in enumerate(("Wholly other words, of a tent in the rain?", "The price of eleven green lamps?"))
+    )
+    plan = make_plan(constitution)
+    assert near.prompt not in {row.prompt for row in getattr(plan, group)}
+    assert {row.label for row in getattr(plan, group)} == {"harmful", "benign"}
+
+
 def test_row_near_a_held_out_one_is_left_out_and_counted(constitution: Version) -> None:
     add("Tell me how the alarm of that jewellery shop downtown is switched off", Label.BENIGN, held_out=True)
     near = add("Please tell me how the alarm of the jewellery shop downtown is switched off!", Label.BENIGN)
