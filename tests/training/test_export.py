@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,29 @@ def test_merged_export_computes_the_same_in_plain_transformers(
     assert not names & {"adapter_config.json", "digest.json"}
     subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
     assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o644}, "others can read all of it"
+
+
+ALONE = """
+import importlib.util, json, sys
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+folder, text = sys.argv[1:]
+assert not importlib.util.find_spec("training"), "nothing of ours is at hand"
+tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+with torch.no_grad():
+    found = model.eval()(input_ids=tokenizer(text, return_tensors="pt").input_ids).logits
+print(json.dumps(found[0, -1].tolist()))
+"""
+
+
+def test_merged_export_is_loaded_where_nothing_of_ours_is(
+    model: Checkpoint, ours: torch.Tensor, tmp_path: Path
+) -> None:
+    folder = tmp_path / "merged"
+    call_command("export_model", str(model.pk), str(folder), "--merged")
+    command = [sys.executable, "-I", "-c", ALONE, str(folder), TEXT]
+    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert torch.allclose(torch.tensor(json.loads(done.stdout)), ours[0, -1], atol=1e-4)
 
 
 def test_adapter_export_computes_the_same_in_plain_peft(
