@@ -15,7 +15,7 @@ def batteries(looks: Sequence[Look]) -> list[dict[str, Any]]:
     """Each battery with its rates before and now, the oldest first; `looks` are those whose measure is the answers."""
     found: dict[int, dict[str, Any]] = {}
     gates = {judge: judging.may_gate(judge) for judge in {look.detail["judge"] for look in looks}}
-    for look in looks:
+    for look in sorted(looks, key=lambda look: (look.step, list(MEASURES).index(look.group))):
         judge = look.detail["judge"]
         row = found.setdefault(
             look.step,
