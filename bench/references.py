@@ -37,15 +37,15 @@ def main(argv: Sequence[str] | None = None) -> Row:
     asked = read(chosen.data / "mt_bench")
     before = likelihoods(folder, None, asked)
     print(f"{len(asked)} reference answers, at most {TOKENS} tokens of each; nats a token")
-    print(f"{'base':<40}{fmean(before):>8.3f}")
+    print(f"{'base':<56}{fmean(before):>8.3f}")
     found = {}
     for adapter in chosen.adapter:
         now = likelihoods(folder, adapter, asked)
         differences = [b - a for a, b in zip(before, now, strict=True)]
         low, high = bootstrap([differences], fmean)
-        name = "/".join(adapter.parts[-3:])
+        name = "/".join(adapter.parts[-4:])
         found[name] = {"mean": round(fmean(now), 4), "change": [round(v, 4) for v in (fmean(differences), low, high)]}
-        print(f"{name:<40}{fmean(now):>8.3f}{fmean(differences):>+9.3f} ({low:+.3f} to {high:+.3f})", flush=True)
+        print(f"{name:<56}{fmean(now):>8.3f}{fmean(differences):>+9.3f} ({low:+.3f} to {high:+.3f})", flush=True)
     said = {"bench": "references", "n": len(asked), "base": round(fmean(before), 4), "adapters": found}
     print(json.dumps(said))
     return said

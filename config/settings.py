@@ -22,7 +22,8 @@ SURFACING_SCENARIOS = env.SURFACING_SCENARIOS
 READING_EVERY = env.READING_EVERY
 PRODUCER = env.PRODUCER
 PRODUCER_MODEL = env.PRODUCER_MODEL
-JUDGE = env.JUDGE
+# By what is judged; a comparison of a round with its previews has the judge of those.
+JUDGES = {"readings": env.JUDGE_READINGS, "previews": env.JUDGE_PREVIEWS, "rounds": env.JUDGE_ROUNDS}
 JUDGE_MODEL = env.JUDGE_MODEL
 ENGINE_URL = env.ENGINE_URL
 ENGINE_KEY = env.ENGINE_KEY

@@ -73,10 +73,11 @@ def _judges(producer: "Server") -> bool:
     """Whether the producer's model judges as well, whatever other name the server or the judge's folder gives it."""
     from training.engine.judges.served import is_among
 
-    if settings.JUDGE not in (SERVED, LOGPROB) or not settings.JUDGE_MODEL:
+    kinds = set(settings.JUDGES.values())
+    if not kinds & {SERVED, LOGPROB} or not settings.JUDGE_MODEL:
         return False
     judge = {settings.JUDGE_MODEL}
-    if settings.JUDGE == SERVED:
+    if SERVED in kinds:
         judge |= _server(settings.JUDGE_MODEL).known_as()
     return any(is_among(name, frozenset(judge)) for name in producer.known_as() | {producer.model})
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from django.conf import settings
 from django.db import transaction
@@ -41,6 +41,8 @@ HH_FILES = "*.jsonl.gz"
 HH_TURN = "\n\nAssistant:"
 
 T = TypeVar("T")
+# What is judged: what readings, previews and rounds answer.
+Task = Literal["readings", "previews", "rounds"]
 Interval = Callable[[int, int], tuple[float, float]]
 
 
@@ -63,10 +65,10 @@ class PreferredAnswer:
     other: str
 
 
-def choice() -> dict[str, Any]:
+def choice(task: Task) -> dict[str, Any]:
     """Which judge judges, as the settings say and a round keeps it; the key of a server is not part of it."""
     return {
-        "kind": settings.JUDGE,
+        "kind": settings.JUDGES[task],
         "model": settings.JUDGE_MODEL,
         "url": settings.ENGINE_URL,
         "timeout": settings.ENGINE_TIMEOUT,

@@ -122,7 +122,7 @@ def _prepare(round_: Round, model: str) -> Path:
         bands.give(folder, plan)
         plan.write(folder / "plan.json")
     if not (folder / "judge.json").exists():  # kept: a round that resumes after a change of settings keeps its judge
-        write_json(folder / "judge.json", judging.choice())
+        write_json(folder / "judge.json", judging.choice("rounds"))
     # A round with a pause that runs was resumed: the schema lets it out of the pause in no other way.
     if round_.pause and "back_to" in round_.pause:
         roll_back(folder, round_.pause)

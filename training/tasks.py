@@ -186,7 +186,7 @@ def engine_for(clauses: Sequence[ClauseText], tell: Tell) -> Engine:
     know_prompts(PROMPT_DIGEST, LISTING)
     lm = language_model(tell)
     tell("Fitting the judge on the decided examples.")
-    judge = judge_for(lm, clauses)
+    judge = judge_for(lm, clauses, "readings")
     name = Path(settings.MODEL or coordinator.MODEL_NAME_OF_DEFAULT).name
     return Engine(
         model=name,
@@ -221,7 +221,7 @@ def preview_engine_for(clauses: Sequence[ClauseText], tell: Tell) -> running.Eng
     from training.engine.prompts import PROMPT_DIGEST, balanced
 
     lm = language_model(tell)
-    judge = judge_for(lm, clauses)
+    judge = judge_for(lm, clauses, "previews")
     return running.Engine(
         model_digest=lm.digest,
         device=lm.device.type,
@@ -237,7 +237,7 @@ def preview_engine_for(clauses: Sequence[ClauseText], tell: Tell) -> running.Eng
 def realised_engine_for(clauses: Sequence[ClauseText], tell: Tell) -> realised.Engine:
     """The same model and judge, as comparisons of a round with previews use them."""
     lm = language_model(tell)
-    return realised_engine.lend(lm, judge_for(lm, clauses), model_folder(tell))
+    return realised_engine.lend(lm, judge_for(lm, clauses, "previews"), model_folder(tell))
 
 
 def _measure(
@@ -284,15 +284,15 @@ def _shown(clause: ClauseText) -> "Clause":
     return Clause.of(clause.model_dump())
 
 
-def judge_for(lm: "LanguageModel", clauses: Sequence[ClauseText]) -> "Judge":
-    """The judge of a version: the one that the settings choose."""
+def judge_for(lm: "LanguageModel", clauses: Sequence[ClauseText], task: judging.Task) -> "Judge":
+    """The judge of a version: the one that the settings choose for what is judged."""
     from training.engine.judges.choosing import Choice, choose
     from training.engine.judges.contract import JudgeError
     from training.engine.model import ModelError
 
     try:
         return choose(
-            Choice(**judging.choice()),
+            Choice(**judging.choice(task)),
             reference=lm,
             name=settings.MODEL or coordinator.MODEL_NAME_OF_DEFAULT,
             fit=partial(probe_for, lm, clauses),
@@ -389,7 +389,7 @@ def carded_judge(kind: str) -> "Judge":
     head = Version.objects.head()
     if head is None:
         raise StageFailed("There is no constitution yet, so there is no judge.")
-    chosen = {**judging.choice(), "kind": kind}
+    chosen = {**judging.choice("rounds"), "kind": kind}
     if kind == "logprob":
         chosen["model"] = chosen["model"] or model_folder()
     lm = language_model()

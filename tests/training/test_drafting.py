@@ -105,10 +105,10 @@ def test_served_model_is_another_producer_and_never_the_judge(lm: LanguageModel,
     model, checkpoint = identity(lm, "reference")
     assert (model, len(checkpoint)) == ("big-70b", 64)
     assert writer() is not None
-    settings.JUDGE, settings.JUDGE_MODEL = "served", "owner/Big-70B"
+    settings.JUDGES, settings.JUDGE_MODEL = {**settings.JUDGES, "previews": "served"}, "owner/Big-70B"
     with pytest.raises(StageFailed, match="nobody judges"):
         writer()
-    settings.JUDGE, settings.JUDGE_MODEL = "logprob", "folder/big-70b"
+    settings.JUDGES, settings.JUDGE_MODEL = {**settings.JUDGES, "previews": "logprob"}, "folder/big-70b"
     with pytest.raises(StageFailed, match="nobody judges"):
         writer()
     settings.PRODUCER_MODEL = ""
@@ -122,7 +122,7 @@ def test_served_model_is_another_producer_and_never_the_judge(lm: LanguageModel,
 def test_producer_that_the_server_knows_as_the_judge_is_refused(lm: LanguageModel, settings: Settings) -> None:
     with serving(lm) as server:
         settings.PRODUCER, settings.ENGINE_URL, settings.PRODUCER_MODEL = "served", server.url, "writer"
-        settings.JUDGE, settings.JUDGE_MODEL = "served", "judge"
+        settings.JUDGES, settings.JUDGE_MODEL = {**settings.JUDGES, "previews": "served"}, "judge"
         server.models = [{"id": "writer", "root": "owner/One-7B"}, {"id": "judge", "root": "owner/Other-7B"}]
         assert writer() is not None
         server.models[1]["root"] = "owner/One-7B"

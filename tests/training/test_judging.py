@@ -229,7 +229,7 @@ def test_errors_count_decisions_once() -> None:
 def test_page_shows_judges_of_every_kind_with_their_pairs(
     client: Client, researcher: User, settings: Settings, django_assert_max_num_queries: Any
 ) -> None:
-    settings.JUDGE, settings.JUDGE_MODEL = "served", "<i>big</i>"
+    settings.JUDGES, settings.JUDGE_MODEL = {**settings.JUDGES, "rounds": "served"}, "<i>big</i>"
     client.force_login(researcher)
     keep("XSTest", VERDICTS, "probe-1")
     keep("hh-rlhf pairs", PREFERENCES, "logprob-1")
@@ -240,7 +240,8 @@ def test_page_shows_judges_of_every_kind_with_their_pairs(
     assert "hh-rlhf pairs, the same in both" in text
     assert "It was never measured on single answers" in text
     assert "not calibrated" in text
-    assert "&lt;i&gt;big&lt;/i&gt;" in text
+    assert text.count("&lt;i&gt;big&lt;/i&gt;") == 1, "which judges rounds alone"
+    assert "Readings, previews:" in text
     assert "&lt;b&gt;m&lt;/b&gt;" in text
     assert "<script>-1" not in text
 
@@ -351,23 +352,22 @@ def test_judge_that_the_settings_choose_is_not_the_model_that_proposes(
     constitution: Version, tiny_model: Path, settings: Settings
 ) -> None:
     settings.MODEL = settings.JUDGE_MODEL = str(tiny_model)
-    settings.JUDGE = "logprob"
+    settings.JUDGES = {"readings": "logprob", "previews": "pattern", "rounds": "oracle"}
+    lm, clauses = tasks.language_model(), constitution.texts()
     with pytest.raises(StageFailed, match="the weights of the model that is trained"):
-        tasks.judge_for(tasks.language_model(), constitution.texts())
-    settings.JUDGE = "pattern"
-    assert tasks.judge_for(tasks.language_model(), constitution.texts()).name.startswith("pattern-")
-    settings.JUDGE = "oracle"
+        tasks.judge_for(lm, clauses, "readings")
+    assert tasks.judge_for(lm, clauses, "previews").name.startswith("pattern-")
     with pytest.raises(StageFailed, match="JUDGE is 'oracle'"):
-        tasks.judge_for(tasks.language_model(), constitution.texts())
+        tasks.judge_for(lm, clauses, "rounds")
 
 
 @pytest.mark.django_db
 def test_round_keeps_the_judge_that_it_began_with_and_never_the_key(claimed_round: Round, settings: Settings) -> None:
-    settings.JUDGE, settings.JUDGE_MODEL = "served", "judge"
+    settings.JUDGES, settings.JUDGE_MODEL = {**settings.JUDGES, "rounds": "served"}, "judge"
     settings.ENGINE_URL, settings.ENGINE_KEY = "http://127.0.0.1:9/v1", "a-key-that-nobody-sees"
     folder = runner._prepare(claimed_round, "a model")
     before = (folder / "judge.json").read_text()
-    settings.JUDGE = "probe"
+    settings.JUDGES = {**settings.JUDGES, "rounds": "probe"}
     assert (runner._prepare(claimed_round, "a model") / "judge.json").read_text() == before
     assert json.loads(before)["kind"] == "served"
     assert "nobody-sees" not in "".join(file.read_text() for file in folder.glob("*.json"))

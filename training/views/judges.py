@@ -33,6 +33,7 @@ DECISIONS_ONLY = (
     "Only what people decided here is known of it, which can hold a judge back but is not enough: it only advises."
 )
 UNMEASURED = "It was never measured on single answers: it only advises."
+WITH_A_MODEL = ("logprob", "served")
 MEASURES = ("auc", "sensitivity", "specificity", "coverage")
 
 
@@ -42,11 +43,17 @@ def index(request: HttpRequest) -> HttpResponse:
     for card in JudgeCard.objects.order_by("-pk"):
         cards.setdefault(card.judge, []).append(card)
     judges = [_judge(found) for found in cards.values()]
-    in_use = {
-        "kind": settings.JUDGE,
-        "label": LABELS.get(settings.JUDGE, settings.JUDGE),
-        "model": settings.JUDGE_MODEL,
-    }
+    chosen: dict[str, list[str]] = {}
+    for task, kind in settings.JUDGES.items():
+        chosen.setdefault(kind, []).append(task)
+    in_use = [
+        {
+            "label": LABELS.get(kind, kind),
+            "model": settings.JUDGE_MODEL if kind in WITH_A_MODEL else "",
+            "tasks": tasks,
+        }
+        for kind, tasks in chosen.items()
+    ]
     return render(request, "training/judges_page.html", {"judges": judges, "in_use": in_use})
 
 

@@ -42,7 +42,7 @@ class Command(BaseCommand):
     def _measure(self, plan: Plan, options: dict[str, Any]) -> None:
         began = time.monotonic()
         seeds = seeds_from(options["seed"], options["controls"], but=plan.seed)
-        band = bands.measure(plan, judge=judging.choice(), seeds=seeds, tell=self.stdout.write)
+        band = bands.measure(plan, judge=judging.choice("rounds"), seeds=seeds, tell=self.stdout.write)
         file = bands.store(plan, band)
         self.stdout.write(
             f"Kept as {file.parent.name}/{file.name}: {len(seeds)} control rounds of version {plan.version}, "
