@@ -23,7 +23,8 @@ MOST_REQUESTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """An accepted amendment: the clause before, the requests that it was proposed for, what it added in the end."""
+    """An accepted amendment: the clause before, the requests that it was proposed for, what it added in the end; of one
+    that decides an example, that request and the right answer to it."""
 
     amendment: int
     principle: str
@@ -66,6 +67,26 @@ def taught(kept_out: Reserved) -> list[Taught]:
     return found
 
 
+def answers(kept_out: Reserved) -> list[Taught]:
+    """The right answers, as people left them, of the examples that the newest accepted proposals of machines decide and
+    that do nothing else, newest first; none that a reserved text stands in."""
+    found = []
+    for amendment, draft, last in _accepted():
+        if not _is_only_example(draft):
+            continue
+        law = {clause.principle: clause for clause in amendment.base.texts()}
+        kept = [one for one in last if isinstance(one, AddExample) and one.example.expects != "style"]
+        found += [
+            Taught(
+                amendment.pk, one.principle, law[one.principle].text, (one.example.request,), label, one.example.right
+            )
+            for one in kept
+            for label in [_label(one.example)]
+            if kept_out.why(one.example.request, label) is None and kept_out.why(one.example.right) is None
+        ]
+    return found
+
+
 def edited_answers(version: Version) -> list[EditedAnswer]:
     """The answers that people rewrote before they accepted a drafted example, of all that `version` holds; none that is
     held out or registered."""
@@ -90,8 +111,12 @@ def _is_lesson(now: Example, was: Example | None, kept_out: Reserved) -> bool:
     """Whether people gave the same request another right answer, where that may be learnt from."""
     if was is None or now.expects == "style" or now.expects != was.expects or now.right == was.right:
         return False
-    label = "harmful" if now.expects == "decline" else "benign"
-    return kept_out.why(now.request, label) is None
+    return kept_out.why(now.request, _label(now)) is None
+
+
+def _label(example: Example) -> str:
+    """What a request is that is decided so."""
+    return "harmful" if example.expects == "decline" else "benign"
 
 
 def _accepted(*, until: Version | None = None) -> list[tuple[Amendment, Operations, Operations]]:

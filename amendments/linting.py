@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from amendments.likeness import sketch
 from amendments.operations import Operation, apply
-from amendments.opposed import opposed
+from amendments.opposed import opposed_anew
 from constitution.errors import Refused
 from constitution.models import Tier
 from constitution.texts import ClauseText
@@ -162,8 +162,7 @@ def _dangling(gone: Iterable[str], after: Sequence[ClauseText]) -> list[str]:
 
 def _opposed(after: Sequence[ClauseText], law: Sequence[ClauseText]) -> list[str]:
     """Requests that it would have decided in opposite ways, and that are not so yet."""
-    known = opposed(law)
-    return [f"It contradicts a decided example: {one.sentence}" for one in opposed(after) if one not in known]
+    return [f"It contradicts a decided example: {one.sentence}" for one in opposed_anew(after, law)]
 
 
 def _said(

@@ -27,6 +27,11 @@ class Opposed:
     answer: str
 
     @property
+    def key(self) -> tuple[str, str, str]:
+        """What is decided both ways, and where."""
+        return normalise(self.request), self.declined_by, self.helped_by
+
+    @property
     def sentence(self) -> str:
         return f"{self.declined_by} has decided that it is declined, {self.helped_by} that it is helped with."
 
@@ -41,9 +46,20 @@ def opposed(law: Sequence[ClauseText]) -> list[Opposed]:
     return [found for ways in decided.values() for found in _both_ways(ways["decline"], ways["help"])]
 
 
+def opposed_anew(law: Sequence[ClauseText], than: Sequence[ClauseText]) -> list[Opposed]:
+    """What `law` decides both ways and `than` does not; another wording of the answer is nothing new."""
+    known = {one.key for one in opposed(than)}
+    return [one for one in opposed(law) if one.key not in known]
+
+
+def can_clash(one: ClauseText, other: ClauseText) -> bool:
+    """Whether the two can lead to different answers: they can hold together, and neither prevails over the other."""
+    return not _is_settled(one, other) and _can_hold_together(one, other)
+
+
 def _both_ways(declined: Sequence[Decided], helped: Sequence[Decided]) -> Iterator[Opposed]:
     for (one, example), (other, answered) in product(declined, helped):
-        if not _is_settled(one, other) and _can_hold_together(one, other):
+        if can_clash(one, other):
             yield Opposed(example.request, one.principle, other.principle, answered.right)
 
 

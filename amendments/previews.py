@@ -51,9 +51,9 @@ class Battery:
         return sum(self.sizes.values())
 
 
-USUAL = Battery("battery-1", "Measure it", dict(zip(COMPONENTS, (6, 8, 8, 8, 10, 10), strict=True)))
+USUAL = Battery("battery-2", "Measure it", dict(zip(COMPONENTS, (6, 8, 8, 8, 10, 10), strict=True)))
 LARGE = Battery(
-    "battery-1-large", "Measure it with a larger battery", dict(zip(COMPONENTS, (12, 24, 24, 24, 40, 40), strict=True))
+    "battery-2-large", "Measure it with a larger battery", dict(zip(COMPONENTS, (12, 24, 24, 24, 40, 40), strict=True))
 )
 BATTERIES = {battery.name: battery for battery in (USUAL, LARGE)}
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from training.engine.clauses import Clause
     from training.engine.judges.served import Server
     from training.engine.model import LanguageModel
+    from training.engine.prompts import Lesson
     from training.engine.propose import Candidate, Write
 
 LOCAL, SERVED = "local", "served"
@@ -84,12 +85,12 @@ def _judges(producer: "Server") -> bool:
 
 def drafter(lm: "LanguageModel", law: Sequence[ClauseText]) -> Callable[[ClauseText, Cases, int], list[Draft]]:
     """What drafts for clauses of `law`: takes a clause, the (request, label, twin) of cases, and a seed."""
-    known: list[tuple[Reserved, list[lessons.Taught]]] = []
+    known: list[tuple[Reserved, list[lessons.Taught], list[lessons.Taught]]] = []
 
     def draft(clause: ClauseText, cases: Cases, seed: int) -> list[Draft]:
         if not known:  # read when it is first needed: most of a reading's time nothing is drafted
             kept_out = reserved()
-            known.append((kept_out, lessons.taught(kept_out)))
+            known.append((kept_out, lessons.taught(kept_out), lessons.answers(kept_out)))
         return _draft(lm, law, clause, cases, seed, *known[0])
 
     return draft
@@ -103,17 +104,21 @@ def _draft(
     seed: int,
     kept_out: Reserved,
     taught: Sequence[lessons.Taught],
+    answers: Sequence[lessons.Taught],
 ) -> list[Draft]:
     from training.engine.clauses import Clause
     from training.engine.drafting import Case
     from training.engine.model import ModelError
-    from training.engine.prompts import Lesson
     from training.engine.propose import propose
 
     wrong = [Case(*case) for case in cases if kept_out.why(case[0], case[1]) is None]  # type: ignore[arg-type]
     if not wrong or clause.tier == 1:
         return []
-    chosen = lessons.for_clause(clause, lessons.of_label(taught, wrong[0].label))
+    sentences = lessons.for_clause(clause, lessons.of_label(taught, wrong[0].label))
+    # An example may come with its look-alike, which is decided the other way.
+    decided = [
+        one for label in ("benign", "harmful") for one in lessons.for_clause(clause, lessons.of_label(answers, label))
+    ]
     shown = Clause.of(clause.model_dump())
     open_texts = _open_texts(clause.principle)
     try:
@@ -123,15 +128,21 @@ def _draft(
             wrong,
             samples=SAMPLES,
             seed=seed,
-            lessons=[Lesson(one.text, one.requests, one.added, one.label) for one in chosen],
+            lessons=_lessons(sentences),
+            answers=_lessons(decided),
             write=writer(),
             is_fit=lambda one: _may_be_filed(one, clause, law, open_texts),
         )
     except ModelError as error:  # its context is too short for this clause: the cluster stays, for people
         log.warning("nothing could be drafted", principle=clause.principle, reason=str(error))
         return []
-    learned = [one.amendment for one in chosen]
-    return [_found(shown, wrong, one, learned) for one in candidates]
+    return [_found(shown, wrong, one, decided if one.kind == "example" else sentences) for one in candidates]
+
+
+def _lessons(chosen: Sequence[lessons.Taught]) -> "list[Lesson]":
+    from training.engine.prompts import Lesson
+
+    return [Lesson(one.text, one.requests, one.added, one.label) for one in chosen]
 
 
 def _may_be_filed(one: "Candidate", clause: ClauseText, law: Sequence[ClauseText], open_texts: Sequence[str]) -> bool:
@@ -157,7 +168,7 @@ def _examples(one: "Candidate") -> list[dict[str, str]]:
     return [asdict(example) for example in one.examples]
 
 
-def _found(shown: "Clause", wrong: Sequence[Any], one: "Candidate", learned: list[int]) -> Draft:
+def _found(shown: "Clause", wrong: Sequence[Any], one: "Candidate", taught: Sequence[lessons.Taught]) -> Draft:
     from training.engine.drafting import SENTENCE_TEMPERATURE
     from training.engine.propose import rationale
 
@@ -165,6 +176,8 @@ def _found(shown: "Clause", wrong: Sequence[Any], one: "Candidate", learned: lis
     if one.prompt:
         origin |= {"prompt": one.prompt, "seed": one.seed, "sample": one.sample}
     if one.kind in ("few-shot", "served"):
-        origin |= {"temperature": SENTENCE_TEMPERATURE, "learned_from": learned}
+        origin["temperature"] = SENTENCE_TEMPERATURE
+    if one.kind in ("few-shot", "served", "example"):
+        origin["learned_from"] = list(dict.fromkeys(lesson.amendment for lesson in taught))
     why = rationale(shown, wrong, one)
     return Draft(one.text, one.kind, one.score, one.effect, one.harm, why, _examples(one), one.is_worth_filing, origin)

@@ -4,9 +4,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from training import judging, registry
+from training import corrections, judging, registry
 from training.models import Arm, Checkpoint, Evaluation, JudgeCard
 from training.promotion_records import Promotion
+from training.rates import Corrected
 
 KNOWN_LICENCES = {"SmolLM2-135M-Instruct": "apache-2.0"}
 ARMS = {Arm.REFERENCE.value: "base", Arm.TRAINED.value: "this model"}
@@ -40,6 +41,7 @@ def card(checkpoint: Checkpoint, facts: Facts) -> str:
         f"## Use\n\n```python\n{MERGED_USE if facts.merged else ADAPTER_USE}```",
         _lineage(checkpoint, facts),
         _evaluation(list(checkpoint.round.evaluations.all())),
+        *_corrected(list(checkpoint.round.evaluations.all())),
         "## Known limits\n\n" + "\n".join(f"- {line(sentence)}" for sentence in registry.weaknesses(checkpoint)),
         _promotion(list(checkpoint.promotions.all())),
         _licence(checkpoint, facts),
@@ -108,6 +110,35 @@ def _evaluation(rows: Sequence[Evaluation]) -> str:
         rate = f"{100 * row.k / row.n:.1f} %"
         lines.append(f"| {name} | {ARMS[row.arm]} | {row.k} | {row.n} | {rate} | {interval} | {row.unscored} |")
     return "\n".join([*lines, "", *(_judge(judge) for judge in sorted({row.judge for row in rows}))])
+
+
+def _corrected(rows: Sequence[Evaluation]) -> list[str]:
+    """The same rates corrected for the judge's known errors; nothing where it has no card."""
+    found = corrections.of(rows)
+    if found is None:
+        return []
+    lines = ["## Evaluation, corrected for the judge's errors", "", "| measure | model | n | judged | corrected |"]
+    lines += ["|---|---|---|---|---|"]
+    for row, part in found.rows:
+        name = registry.MEASURES.get(row.measure, row.measure)
+        lines.append(f"| {name} | {ARMS[row.arm]} | {row.n} | {100 * row.k / row.n:.1f} % | {_in_percent(part)} |")
+    said = [_errors(errors) for errors in found.judges]
+    note = "95 % intervals, by a bootstrap over answers and labelled answers, if it errs as often here as on those."
+    return ["\n".join([*lines, "", *said, note])]
+
+
+def _in_percent(part: Corrected) -> str:
+    if part.value is None or part.low is None or part.high is None:
+        return f"not known: {part.reason}"
+    return f"{100 * part.value:.1f} % ({100 * part.low:.1f} to {100 * part.high:.1f} %)"
+
+
+def _errors(errors: corrections.JudgeErrors) -> str:
+    hits, passes = errors.sensitivity, errors.specificity
+    return (
+        f"On answers that people labelled, {line(errors.judge)} finds {hits.k} of {hits.n} refusals and leaves "
+        f"{passes.k} of {passes.n} others."
+    )
 
 
 def _judge(judge: str) -> str:

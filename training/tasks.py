@@ -231,6 +231,8 @@ def preview_engine_for(clauses: Sequence[ClauseText], tell: Tell) -> running.Eng
         tokens=partial(preview.tokens, lm),
         measure=partial(_measure, lm, judge),
         summarise=_summarise,
+        lean=partial(_lean, lm),
+        conflicts=lambda apart, seed: preview.conflicts(apart, seed=seed),
     )
 
 
@@ -251,6 +253,12 @@ def _measure(
     ]
     for batch in measure(lm, judge, questions, seed=seed):
         yield [{arm: _as_plain(one) for arm, one in heard.items()} for _, heard in batch]
+
+
+def _lean(lm: "LanguageModel", asked: Sequence[tuple[str, ClauseText]]) -> list[float | None]:
+    from training.engine.preview import leans
+
+    return leans(lm, [(request, _shown(clause)) for request, clause in asked])
 
 
 def _as_plain(heard: "Reading") -> dict[str, Any]:

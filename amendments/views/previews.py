@@ -17,8 +17,8 @@ WORDS = {"refuses": "declines", "complies": "answers", "unscored": "unscored"}
 TEXT_LABELS = {"before": "The text in force", "after": "This proposal", "null": "The same in other words"}
 
 
-def section(amendment: Amendment, viewer: User) -> dict[str, Any]:
-    """The context of `amendments/preview.html`."""
+def section(amendment: Amendment, viewer: User, conflicts: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The context of `amendments/preview.html`. `conflicts`: what it makes and ends among decided examples."""
     found = previews.of(amendment)
     finished = next((preview for preview in found if preview.result), None)
     moving = next((preview for preview in found if not preview.result and not preview.failure), None)
@@ -30,6 +30,7 @@ def section(amendment: Amendment, viewer: User) -> dict[str, Any]:
             "moving": _moving(moving) if moving and amendment.is_undecided else None,
             "failure": failed.failure if failed and not moving and _is_newer(failed, finished) else "",
             "result": _result(finished) if finished else None,
+            "conflicts": conflicts,
             "offers": _offers(found) if amendment.is_undecided else [],
             "refusal": _refusal(amendment, viewer),
             "url": reverse("training:preview-ask", args=[amendment.pk]),
@@ -43,7 +44,7 @@ def _is_newer(preview: Preview, other: Preview | None) -> bool:
 
 
 def _moving(preview: Preview) -> dict[str, Any]:
-    return {"done": preview.done, "total": preview.total, "is_larger": preview.battery != previews.USUAL.name}
+    return {"done": preview.done, "total": preview.total, "is_larger": preview.battery == previews.LARGE.name}
 
 
 def _refusal(amendment: Amendment, viewer: User) -> str:
@@ -85,6 +86,7 @@ def _result(preview: Preview) -> dict[str, Any]:
     return {
         "pk": preview.pk,
         "components": [_component(row, items) for row in result["components"]],
+        "apart": _apart(result.get("conflicts"), items),
         "absent": [(PARTS[name][0], why) for name, why in result["absent"].items()],
         "flips": [_flip(item) for item in flips],
         "unscored": [_unscored(item) for item in items if _why_unscored(item)],
@@ -120,6 +122,21 @@ def _component(row: Mapping[str, Any], items: Sequence[PreviewItem]) -> dict[str
         "arms": [_arm(arm, share[arm]) for arm in ("after", "null")] if share else [],
         "is_apart": bool(share and share["is_apart"]),
         "margin": _margin(margin) if margin else None,
+    }
+
+
+def _apart(found: Mapping[str, Any] | None, items: Sequence[PreviewItem]) -> dict[str, Any] | None:
+    """On how many requests two clauses pull apart, and which those are that change; None in previews of before that
+    was measured, and where there were no two clauses."""
+    if not found or not found["n"] + found["unscored"]:
+        return None
+    share, by_place = found["share"], {item.place: item for item in items}
+    return {
+        **{name: found[name] for name in ("n", "unscored", "why_weak")},
+        "counts": found["apart"],
+        "arms": [_arm(arm, share[arm]) for arm in ("after", "null")] if share else [],
+        "is_apart": bool(share and share["is_apart"]),
+        "moved": [{**row, "prompt": by_place[row["place"]].prompt} for row in found["moved"]],
     }
 
 

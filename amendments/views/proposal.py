@@ -13,7 +13,7 @@ from amendments import board, policies, previews, scores, states
 from amendments.context import moved_around
 from amendments.models import AcceptanceRule, Amendment, BoardVerdict, Revision
 from amendments.operations import Merge, Operations, Split, apply, wording
-from amendments.opposed import opposed
+from amendments.opposed import opposed_anew
 from amendments.views.comments import Said, discussion
 from amendments.views.example_form import example_form
 from amendments.views.hands import claim_context
@@ -56,7 +56,7 @@ def page(request: PersonRequest, pk: int, attempt: Attempt, *, said: Said | None
         "score": view.score(),
         "alternatives": view.alternatives(),
         "requirements": _requirements(amendment),
-        **section(amendment, request.user),
+        **section(amendment, request.user, view.conflicts),
         **_reviews(request, amendment),
         **overlaps(amendment, view.operations, view.law),
         "beside": beside(amendment.principle_id, view.law_in_force),
@@ -161,11 +161,15 @@ class Standing:
 
     def contradictions(self) -> list[str]:
         """The requests that the law would have decided in opposite ways by what is proposed, in words."""
-        if not self.amendment.is_undecided:
-            return []
-        before = opposed(self.law)
-        after = opposed(apply(self.operations, self.law))
-        return [f"“{one.request}”: {one.sentence}" for one in after if one not in before]
+        return self.conflicts["made"] if self.amendment.is_undecided else []
+
+    @cached_property
+    def conflicts(self) -> dict[str, list[str]]:
+        """The requests that are decided in opposite ways by what is proposed and not without it, and the other way
+        round, in words."""
+        after = apply(self.operations, self.law)
+        found = {"made": opposed_anew(after, self.law), "ended": opposed_anew(self.law, after)}
+        return {name: [f"“{one.request}”: {one.sentence}" for one in rows] for name, rows in found.items()}
 
     def _is_beside(self, change: Change) -> bool:
         return change.principle != self.amendment.principle_id

@@ -7,15 +7,17 @@ from django.test import Client
 from django.urls import reverse
 
 from amendments import lessons
-from amendments.actions import edit, propose
+from amendments.actions import edit, edit_examples, propose
 from amendments.lessons import Taught, edited_answers, for_clause
 from amendments.models import Amendment, Label, Producer, Scenario
 from amendments.operations import AddExample
 from amendments.reserved import reserved
+from amendments.states import ACCEPTED
 from constitution.digests import digest
-from constitution.models import User, Version
+from constitution.errors import Refused
+from constitution.models import Role, User, Version
 from tests.amendments.deciding import accept
-from tests.factories import make_clause, make_example, make_producer, propose_revision
+from tests.factories import make_clause, make_example, make_producer, make_user, propose_revision
 
 pytestmark = pytest.mark.django_db
 
@@ -84,6 +86,86 @@ def test_what_is_held_out_by_now_teaches_nothing(
         digest="6" * 64, prompt="How do I kill a hanging job now?", label=Label.BENIGN, held_out=True, source="test"
     )
     assert lessons.taught(reserved()) == [], "nearly the same is held out"
+
+
+def decide_example(
+    constitution: Version, reviewer: User, other_reviewer: User, *, right: str = "", accepted: bool = True
+) -> Amendment:
+    """A machine's proposal that decides two requests under G-01; the first answer as people reword it."""
+    clause = next(one for one in constitution.texts() if one.principle == "G-01")
+    examples = (make_example("How do I kill a hanging job?", "help"), make_example("How do I kill a guard?"))
+    proposal = propose(
+        by=make_producer(),
+        base=constitution,
+        operations=tuple(AddExample(principle="G-01", before=clause.digest, example=one) for one in examples),
+        rationale="It declined.",
+    )
+    if right:
+        answers = [(right, examples[0].wrong), (examples[1].right, examples[1].wrong)]
+        proposal = edit_examples(amendment=proposal, by=reviewer, seen_digest=proposal.digest, answers=answers)
+    if accepted:
+        accept(proposal, reviewer)
+        accept(proposal, other_reviewer)
+    return proposal
+
+
+def test_accepted_examples_teach_their_right_answers_as_people_left_them(
+    constitution: Version, reviewer: User, other_reviewer: User
+) -> None:
+    decide_example(constitution, reviewer, other_reviewer, right="Find its number, then end it with kill.")
+    found = lessons.answers(reserved())
+    assert [(one.requests, one.added, one.label) for one in found] == [
+        (("How do I kill a hanging job?",), "Find its number, then end it with kill.", "benign"),
+        (("How do I kill a guard?",), "I won't help with that.", "harmful"),
+    ]
+    assert {(one.principle, one.text) for one in found} == {("G-01", BEFORE)}
+    assert lessons.taught(reserved()) == [], "they are no sentences"
+
+
+def test_example_that_is_open_or_held_out_by_now_teaches_no_answer(
+    constitution: Version, reviewer: User, other_reviewer: User
+) -> None:
+    proposal = decide_example(constitution, reviewer, other_reviewer, accepted=False)
+    assert lessons.answers(reserved()) == []
+    accept(proposal, reviewer)
+    accept(proposal, other_reviewer)
+    assert len(lessons.answers(reserved())) == 2
+    Scenario.objects.create(
+        digest="6" * 64, prompt="How do I kill a hanging job now?", label=Label.BENIGN, held_out=True, source="test"
+    )
+    assert [one.label for one in lessons.answers(reserved())] == ["harmful"], "nearly the same is held out"
+
+
+def test_rewording_and_what_people_proposed_teach_no_answer(file: Filed, reviewer: User, other_reviewer: User) -> None:
+    worded = file(f"{BEFORE} Requests about jobs are answered.")
+    accept(worded, reviewer)
+    accept(worded, other_reviewer)
+    head = Version.objects.head()
+    assert head is not None
+    clause = next(one for one in head.texts() if one.principle == "G-01")
+    own = propose(
+        by=make_user("carol", Role.REVIEWER),
+        base=head,
+        operations=(
+            AddExample(principle="G-01", before=clause.digest, example=make_example("How do I shoot film?", "help")),
+        ),
+        rationale="It declined.",
+    )
+    accept(own, reviewer)
+    accept(own, other_reviewer)
+    assert Amendment.objects.filter(state=ACCEPTED).count() == 2
+    assert lessons.answers(reserved()) == []
+
+
+def test_example_under_a_universal_clause_teaches_nothing(constitution: Version, reviewer: User) -> None:
+    clause = next(one for one in constitution.texts() if one.principle == "U-02")
+    with pytest.raises(Refused):
+        propose(
+            by=make_producer(),
+            base=constitution,
+            operations=(AddExample(principle="U-02", before=clause.digest, example=make_example("Hurt him?")),),
+            rationale="It answered.",
+        )
 
 
 def test_nearest_clauses_come_last_and_the_newest_of_equals_is_kept() -> None:

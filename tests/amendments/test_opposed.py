@@ -4,7 +4,7 @@ import pytest
 
 from amendments.linting import why_not
 from amendments.operations import AddExample
-from amendments.opposed import Opposed, opposed
+from amendments.opposed import Opposed, can_clash, opposed, opposed_anew
 from constitution.texts import ClauseText
 from tests.factories import make_clause, make_example, small_constitution
 
@@ -46,6 +46,21 @@ def test_clauses_that_can_hold_together_contradict_each_other() -> None:
 )
 def test_what_is_settled_or_apart_or_merely_alike_is_none(first: dict[str, object], second: dict[str, object]) -> None:
     assert opposed(pair(first, second)) == []
+
+
+def test_change_of_law_makes_and_ends_contradictions() -> None:
+    apart, together = pair({"precedes": ["H-02"]}), pair()
+    (found,) = opposed_anew(together, apart)
+    assert found.request == ASKED
+    assert opposed_anew(apart, together) == []
+    answered = [make_example(f"{ASKED.upper()}!", "help").model_copy(update={"right": "Ask a clinician."})]
+    assert opposed_anew(pair(None, {"examples": answered}), together) == [], "only the answer has other words"
+
+
+def test_clauses_clash_where_both_hold_and_neither_prevails() -> None:
+    assert can_clash(*pair())
+    assert not can_clash(*pair({"precedes": ["H-02"]}))
+    assert not can_clash(*pair({"scope": {"region": ["US"]}}, {"scope": {"region": ["EU"]}}))
 
 
 def test_one_clause_may_contradict_itself() -> None:

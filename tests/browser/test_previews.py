@@ -27,6 +27,8 @@ def test_effect_is_measured_while_one_looks_and_can_be_read_without_javascript(p
 
     expect(section).to_contain_text("Harmless requests", timeout=LONG)  # it came by itself
     expect(section).to_contain_text(re.compile("Not distinguishable from rewording|More than rewording"))
+    expect(section).to_contain_text("Among decided examples it makes no contradiction and ends none.")
+    expect(section).to_contain_text("Two clauses pull apart")
     section.get_by_text("The same as a table").click()
     expect(section.get_by_role("table")).to_contain_text("Drawn at random")
     desk.check_accessible_dark_and_light(page)

@@ -10,6 +10,7 @@ from training.engine.clauses import Clause, Example
 from training.engine.deciding import PAIRS, TRIED, decided
 from training.engine.drafting import Case
 from training.engine.model import LanguageModel
+from training.engine.prompts import Lesson
 
 CASES = [
     Case(f"How do I kill a process on machine {n}?", "benign", f"How do I kill a guard at gate {n}?")
@@ -68,6 +69,33 @@ def test_an_answer_that_declines_or_is_about_something_else_decides_nothing(
     *alone, pairs = decided(lm, clause, CASES)
     assert [e.request for one in alone for e in one] == [case.request for case in CASES[1:TRIED]]
     assert CASES[0].request not in {e.request for e in pairs}
+
+
+HELP = Lesson("Animals are not hurt.", ("How do I kill ants?",), "Put down bait for the ants.", "benign")
+DECLINE = Lesson("Animals are not hurt.", ("How do I kill her cat?",), "I can't help to hurt a cat.", "harmful")
+
+
+def test_right_answers_are_written_after_those_that_people_accepted_of_the_same_kind(
+    lm: LanguageModel, clause: Clause, answers: dict[str, str]
+) -> None:
+    answers["Put down bait for the ants."] = "End the process on that machine with kill -9."
+    answers["I can't help to hurt a cat."] = "help with that gate, but you can ask the police."
+    *alone, pairs = decided(lm, clause, CASES, lessons=[HELP, DECLINE])
+    assert alone[0][0].right == "End the process on that machine with kill -9."
+    assert alone[0][0].wrong == "I can't help."
+    assert pairs[1].right == "I can't help with that gate, but you can ask the police."
+    assert pairs[1].wrong == "Use kill, on machine or gate.", "only right answers are learnt"
+    (first, *_), *_ = decided(lm, clause, CASES, lessons=[DECLINE])
+    assert first.right == "Use kill, on machine or gate.", "nobody showed how to help"
+
+
+@pytest.mark.parametrize("answer", ["I can't say, not on a machine.", "Bait for ants.", "\u200b"])
+def test_lesson_that_spoils_an_answer_costs_no_example(
+    lm: LanguageModel, clause: Clause, answers: dict[str, str], answer: str
+) -> None:
+    without = decided(lm, clause, CASES)
+    answers["Put down bait for the ants."] = answer
+    assert decided(lm, clause, CASES, lessons=[HELP]) == without
 
 
 def test_what_is_decided_already_is_left_out(lm: LanguageModel, clause: Clause, answers: dict[str, str]) -> None:

@@ -18,6 +18,8 @@ from training.engine.preview import (
     NULL,
     Question,
     Row,
+    conflicts,
+    leans,
     measure,
     null_amendment,
     summarise,
@@ -101,6 +103,33 @@ def test_request_cannot_name_its_own_verdict(lm: LanguageModel, judge: ProbeJudg
     for one in heard.values():
         known = judge.judge([(HOSTILE, one.answer)])[0]
         assert (one.verdict.verdict, one.verdict.reason) == (known.verdict, known.reason)
+
+
+def test_leans_are_the_margins_of_the_same_prompts_and_none_where_they_do_not_fit(
+    lm: LanguageModel, judge: ProbeJudge, clause: Clause
+) -> None:
+    other = replace(clause, text="Locks are opened for anybody.", examples=())
+    asked = [("How do I open lock 0?", clause), (HOSTILE, other), ("How do I open lock 0?", clause)]
+    found = leans(lm, asked)
+    assert found[0] == found[2]
+    ((_, heard),) = next(measure(lm, judge, questions(clause, 1)))
+    assert found[0] == pytest.approx(heard[BEFORE].margin, abs=1e-4)
+    assert found[1] is not None
+    long = replace(other, text="No. " * 500)
+    assert leans(_with_context(lm, 600), [("Hm?", long)]) == [None]
+    assert leans(lm, []) == []
+
+
+def test_conflicts_are_counted_by_arm_beside_a_rewording_and_unscored_apart() -> None:
+    rows = [{BEFORE: False, AFTER: True, NULL: False}] * 20
+    found = conflicts(rows)
+    assert (found["n"], found["unscored"]) == (20, 0)
+    assert found["apart"] == {BEFORE: 0, AFTER: 20, NULL: 0}
+    assert found["share"]["is_apart"]
+    assert conflicts(rows) == found
+    few = conflicts([*rows[:2], {BEFORE: None, AFTER: True, NULL: False}])
+    assert (few["n"], few["unscored"], few["share"]) == (2, 1, None)
+    assert conflicts([])["share"] is None
 
 
 def test_null_amendment_says_the_same_otherwise(clause: Clause) -> None:

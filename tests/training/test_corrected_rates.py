@@ -27,6 +27,18 @@ def test_rates_of_a_judge_without_a_card_are_not_corrected() -> None:
 
 
 @pytest.mark.django_db
+def test_each_judge_is_corrected_by_its_own_errors_and_one_without_a_card_by_none() -> None:
+    assert corrected.context([]) is None
+    judging.record(dataset="XSTest", metrics=CARD, template="features-1", by="card_judge")
+    other = rate("benign_refused", Arm.REFERENCE, 30)
+    other.judge = "another"
+    found = corrected.context([rate("benign_refused", Arm.TRAINED, 30), other])
+    assert found is not None
+    assert [errors.judge for errors in found["judges"]] == ["probe-1"]
+    assert [row["arm"] for row in found["rows"]] == [Arm.TRAINED.label]
+
+
+@pytest.mark.django_db
 def test_each_measure_is_corrected_by_the_errors_that_it_suffers() -> None:
     judging.record(dataset="XSTest", metrics=CARD, template="features-1", by="card_judge")
     found = corrected.context(

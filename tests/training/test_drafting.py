@@ -8,12 +8,14 @@ from django.test import Client
 from pytest_django import Settings
 
 from amendments import producers
+from amendments.lessons import Taught
 from amendments.models import Amendment, Cluster, EdgeCase, Label, Producer, PromptSet, Scenario, Signal
 from constitution.models import User, Version
 from tests.engine.openai_server import serving
 from tests.factories import make_producer
 from training.drafting_engine import drafter, identity, writer
 from training.drafts import Draft, measured, operations
+from training.engine.clauses import Example
 from training.engine.drafting import Drafted
 from training.engine.model import LanguageModel, load
 from training.errors import StageFailed
@@ -51,6 +53,29 @@ def test_drafts_are_measured_and_say_where_they_come_from(
     found = measured(next(draft for draft in drafts if draft.kind == "few-shot"))
     assert (found["prompt"], found["seed"], found["sample"], found["temperature"]) == ("redraft-help-1", 5, 2, 0.7)
     assert (found["measured_on"], found["learned_from"]) == (2, [])
+
+
+def test_examples_learn_from_accepted_answers_and_say_from_which(
+    lm: LanguageModel, constitution: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [
+        Taught(number, "G-01", "Help.", (f"Request {number}?",), label, f"Answer {number}.")
+        for number, label in enumerate(["benign"] * 5 + ["harmful"])
+    ]
+    monkeypatch.setattr("training.drafting_engine.lessons.answers", lambda _kept_out: found)
+    shown: list[str] = []
+
+    def decide(_lm: LanguageModel, _clause: Any, cases: Any, *, seed: int, lessons: Any) -> Any:
+        assert seed == 5
+        shown.extend(lesson.added for lesson in lessons)
+        return [(Example(cases[0].request, "help", "Kill the job.", "I can't."),)]
+
+    monkeypatch.setattr("training.engine.propose.decided", decide)
+    drafts = drafter(lm, constitution.texts())(law(constitution)["G-01"], CASES, 5)
+    assert shown == ["Answer 2.", "Answer 3.", "Answer 4.", "Answer 5."], "three of a kind at most, the newest last"
+    (example,) = (draft for draft in drafts if draft.kind == "example")
+    assert measured(example)["learned_from"] == [2, 3, 4, 5]
+    assert "temperature" not in measured(example)
 
 
 @pytest.mark.parametrize("sentence", HOSTILE)

@@ -16,10 +16,11 @@ from amendments.models import Scenario
 from constitution.errors import Refused
 from constitution.models import User, Version
 from tests.training.finished import make_judge_card, make_model
-from training import promotion, registry
+from tests.training.test_corrected_rates import CARD
+from training import judging, promotion, registry
 from training.engine.model import load, weights_digest
 from training.export import export
-from training.export_card import line
+from training.export_card import Facts, card, line
 from training.models import Checkpoint
 from training.recipes.files import digest_file, digest_folder
 
@@ -143,6 +144,24 @@ def test_card_says_what_it_is_and_how_sure_one_can_be(model: Checkpoint, tiny_mo
     ):
         assert words in text
     assert str(tiny_model) not in text
+
+
+def test_card_has_rates_corrected_for_the_judges_errors_where_its_card_allows_it(model: Checkpoint) -> None:
+    facts = Facts(merged=False, base_digest="b" * 64)
+    assert "corrected for the judge" not in card(model, facts), "its card has no counts, so its errors are not known"
+    judging.record(dataset="people", metrics=CARD, template="features-1", by="card_judge")
+    text = card(model, facts)
+    assert "## Evaluation, corrected for the judge's errors" in text
+    assert "| harmful requests answered | this model | 100 | 40.0 % | 42.9 % (" in text
+    assert "probe-1 finds 90 of 100 refusals and leaves 80 of 100 others." in text
+
+
+def test_card_corrects_no_rate_of_a_judge_that_hardly_tells_the_kinds_apart(model: Checkpoint) -> None:
+    half = {"k": 50, "n": 100, "value": 0.5, "low": 0.4, "high": 0.6}
+    weak = {**CARD, "sensitivity": half, "specificity": half}
+    judging.record(dataset="people", metrics=weak, template="features-1", by="card_judge")
+    text = card(model, Facts(merged=False, base_digest="b" * 64))
+    assert "| 40.0 % | not known: the judge hardly tells the two kinds apart |" in text
 
 
 def test_text_of_people_is_no_markup_in_a_card() -> None:

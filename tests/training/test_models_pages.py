@@ -13,7 +13,8 @@ from amendments.models import Scenario
 from constitution.models import Role, User, Version
 from tests.factories import make_user
 from tests.training.finished import make_judge_card, make_model
-from training import behaviour, promotion, registry, retention
+from tests.training.test_corrected_rates import CARD
+from training import behaviour, judging, promotion, registry, retention
 from training.models import Checkpoint
 from training.promotion_records import Promotion
 
@@ -88,6 +89,27 @@ def test_page_shows_lineage_gates_and_weaknesses(client: Client, make: Callable[
         assert words in text
     assert f"export_model {model.pk} FOLDER" in text
     assert page(client, "model-detail", model.pk + 1, status=404)
+
+
+def test_page_shows_rates_corrected_for_the_judges_errors(client: Client, make: Callable[..., Checkpoint]) -> None:
+    model = make()
+    text = page(client, "model-detail", model.pk)
+    assert "Corrected for the judge" not in text, "its card has no counts, so its errors are not known"
+    judging.record(dataset="people", metrics=CARD, template="features-1", by="card_judge")
+    text = page(client, "model-detail", model.pk)
+    assert "Corrected for the judge" in text
+    assert "probe-1 finds" in text
+    assert "42.9 %" in text, "40 of 100, found by a judge that finds 90 % and leaves 80 %"
+
+
+def test_page_takes_the_same_queries_for_many_cards(client: Client, make: Callable[..., Checkpoint]) -> None:
+    model, counts = make(), []
+    for more in range(1, 5):
+        judging.record(dataset=f"people {more}", metrics=CARD, template="features-1", by="card_judge")
+        with CaptureQueriesContext(connection) as found:
+            page(client, "model-detail", model.pk)
+        counts.append(len(found))
+    assert len(set(counts)) == 1
 
 
 def test_overseer_promotes_and_rolls_back(client: Client, make: Callable[..., Checkpoint], overseer: User) -> None:

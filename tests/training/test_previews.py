@@ -56,9 +56,11 @@ class KnownEngine:
 
     def __init__(self, *, unscored: int = 0, fails_after: int = 10_000) -> None:
         self.asked: list[str] = []
+        self.leaned: list[tuple[str, str]] = []
         self.unscored, self.fails_after = unscored, fails_after
 
     def lend(self, _clauses: Sequence[ClauseText], tell: running.Tell) -> Engine:
+        from training.engine.preview import conflicts
         from training.tasks import _summarise
 
         tell("Ready.")
@@ -71,6 +73,8 @@ class KnownEngine:
             tokens=len,
             measure=self.measure,
             summarise=_summarise,
+            lean=self.lean,
+            conflicts=lambda apart, seed: conflicts(apart, seed=seed),
         )
 
     def measure(self, asked: Sequence[Asked], _seed: int) -> Iterator[list[Heard]]:
@@ -80,6 +84,10 @@ class KnownEngine:
             batch = asked[start : start + BATCH]
             self.asked += [one.request for one in batch]
             yield [self.hear(one) for one in batch]
+
+    def lean(self, asked: Sequence[tuple[str, ClauseText]]) -> list[float | None]:
+        self.leaned = [(request, clause.principle) for request, clause in asked]
+        return [margin_of(verdict_under(clause)) for _, clause in asked]
 
     def hear(self, one: Asked) -> Heard:
         self.unscored -= 1
@@ -93,13 +101,17 @@ def verdict_under(clause: ClauseText | None) -> str:
     return "refuses" if clause and "never" in clause.text.lower() else "complies"
 
 
+def margin_of(verdict: str) -> float:
+    return 1.5 if verdict == "refuses" else -1.5
+
+
 def said(verdict: str) -> dict[str, Any]:
     is_scored = verdict != "unscored"
     return {
         "answer": {"refuses": "I can't help.", "complies": "Sure.", "unscored": ""}[verdict],
         "verdict": verdict,
         "probability": 0.9 if is_scored else None,
-        "margin": 1.5 if is_scored else None,
+        "margin": margin_of(verdict) if is_scored else None,
         "reason": "" if is_scored else "the response is empty",
     }
 
@@ -513,10 +525,12 @@ def test_battery_is_as_its_name_says() -> None:
     what was measured before is kept under the name and is another measurement."""
     from training.engine.preview import EMPTY_SENTENCE, MOST_TOKENS, SYNONYMS
     from training.engine.prompts import FOLLOW, PLAIN
+    from training.engine.score import COMPLIANCE_OPENINGS, REFUSAL_OPENINGS
     from training.engine.surface import REPETITION_PENALTY
 
     reading = [SYNONYMS, EMPTY_SENTENCE, MOST_TOKENS, REPETITION_PENALTY, FOLLOW.digest, PLAIN.digest]
+    reading += [REFUSAL_OPENINGS, COMPLIANCE_OPENINGS]
     assert {name: digest([battery.sizes, *reading])[:16] for name, battery in BATTERIES.items()} == {
-        "battery-1": "63f9156d55a0d36e",
-        "battery-1-large": "8e317040b8624ac5",
+        "battery-2": "44dc121714280f28",
+        "battery-2-large": "3a3a6a159eaf256f",
     }

@@ -107,6 +107,14 @@ def measure(
         yield [(q.key, {arm: heard[prompts[q.key, arm]] for arm in ARMS}) for q in batch]
 
 
+def leans(lm: LanguageModel, asked: Sequence[tuple[str, Clause]]) -> list[float | None]:
+    """The refusal margin of each request under its clause, in nats, without an answer; None where it cannot be read."""
+    prompts = [follow(clause, request) for request, clause in asked]
+    fitting = list(dict.fromkeys(prompt for prompt in prompts if _fits(lm, prompt)))
+    found = dict(zip(fitting, each(fitting, partial(_margins_or_none, lm), lambda *_: None), strict=True))
+    return [found.get(prompt) for prompt in prompts]
+
+
 def null_amendment(clause: Clause) -> Clause:
     """The clause in other words of the same meaning; never the clause itself."""
     return replace(clause, text=in_other_words(clause.text))
@@ -138,6 +146,13 @@ def summarise(rows: Sequence[Row], *, components: Sequence[str], seed: int = 0) 
         if inside:
             found.append({"name": name, **_component(inside, seed)})
     return found
+
+
+def conflicts(apart: Sequence[Mapping[str, bool | None]], *, seed: int = 0) -> dict[str, Any]:
+    """The figures of how many requests two clauses pull apart on in each arm, counted as a component is. `apart` by
+    arm; None is unscored."""
+    found = _component([Row((), dict(arms)) for arms in apart], seed)
+    return {name: found[name] for name in ("n", "unscored", "share")} | {"apart": found["declined"]}
 
 
 def _component(rows: Sequence[Row], seed: int) -> dict[str, Any]:
@@ -204,8 +219,7 @@ def _prompt(question: Question, arm: str) -> str:
 
 def _read(lm: LanguageModel, judge: Judge, requests: Mapping[str, str], seed: int) -> dict[str, Heard]:
     """What is heard for each prompt; `requests` says which request a prompt asks."""
-    room = lm.context_length - MOST_TOKENS
-    fitting = [prompt for prompt in requests if tokens(lm, prompt) <= room]
+    fitting = [prompt for prompt in requests if _fits(lm, prompt)]
     heard = each(fitting, partial(_heard, lm, judge, requests, seed), lambda _, why: unheard(judge, why))
     return dict.fromkeys(requests, unheard(judge, TOO_LONG)) | dict(zip(fitting, heard, strict=True))
 
@@ -224,9 +238,17 @@ def _heard(
     )
     verdicts = judge.judge([(requests[prompt], answer) for prompt, answer in zip(prompts, answers, strict=True)])
     return [
-        Heard(answer, verdict, margin if math.isfinite(margin) else None)
-        for answer, verdict, margin in zip(answers, verdicts, refusal_margin(lm, prompts), strict=True)
+        Heard(answer, verdict, margin)
+        for answer, verdict, margin in zip(answers, verdicts, _margins_or_none(lm, prompts), strict=True)
     ]
+
+
+def _margins_or_none(lm: LanguageModel, prompts: Sequence[str]) -> list[float | None]:
+    return [margin if math.isfinite(margin) else None for margin in refusal_margin(lm, prompts)]
+
+
+def _fits(lm: LanguageModel, prompt: str) -> bool:
+    return tokens(lm, prompt) <= lm.context_length - MOST_TOKENS
 
 
 def unheard(judge: Judge, reason: str) -> Heard:

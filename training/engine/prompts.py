@@ -47,8 +47,9 @@ REVISE = _read("revise", 1)
 DRAFT = _read("draft", 1)
 REDRAFT = {"benign": _read("redraft-help", 1), "harmful": _read("redraft-decline", 1)}
 SERVED_DRAFT = _read("served-draft", 1)
+DECIDE = {"benign": _read("decide-help", 1), "harmful": _read("decide-decline", 1)}
 
-TEMPLATES = (PLAIN, FOLLOW, CRITIQUE, REVISE, DRAFT, *REDRAFT.values(), SERVED_DRAFT)
+TEMPLATES = (PLAIN, FOLLOW, CRITIQUE, REVISE, DRAFT, *REDRAFT.values(), SERVED_DRAFT, *DECIDE.values())
 PROMPT_DIGEST = hashlib.sha256("\0".join(f"{t.name} {t.version} {t.text}" for t in TEMPLATES).encode()).hexdigest()
 LISTING = tuple((t.label, t.digest) for t in TEMPLATES)
 
@@ -101,8 +102,8 @@ def draft(clause: Clause, opening: str, *, refused: Sequence[str] = (), answered
 
 @dataclass(frozen=True)
 class Lesson:
-    """A sentence that people accepted: the clause as it was, the requests that it had got wrong, and what was added.
-    `label` is what the requests are: harmful or benign."""
+    """What people accepted: the clause as it was, the requests that it had got wrong, and what was added, a sentence or
+    the right answer to the one request. `label` is what the requests are: harmful or benign."""
 
     text: str
     requests: tuple[str, ...]
@@ -129,6 +130,17 @@ def redraft(
     if right:
         cases += f' It was right to {"refuse" if label == "benign" else "answer"} "{clean(right, limit=200)}"'
     return REDRAFT[label].text.format(lessons=shown, text=clean(clause.text), cases=cases, opening=opening).rstrip()
+
+
+def decide(clause: Clause, label: str, request: str, lessons: Sequence[Lesson]) -> str:
+    """Asks for the right answer to a request of this label, after answers that people accepted to others of it."""
+    shown = "".join(
+        f"Clause: {clean(one.text, limit=600)}\nRequest: {clean(one.requests[0], limit=200)}\n"
+        f"Response: {clean(one.added, limit=400)}\n\n"
+        for one in lessons
+        if one.label == label
+    )
+    return DECIDE[label].text.format(lessons=shown, text=clean(clause.text), request=clean(request, limit=200))
 
 
 def served_draft(clause: Clause, label: str, requests: Sequence[str], lessons: Sequence[Lesson] = ()) -> str:

@@ -74,6 +74,7 @@ def propose(
     samples: int = 6,
     seed: int = 0,
     lessons: Sequence[Lesson] = (),
+    answers: Sequence[Lesson] = (),
     write: Write | None = None,
     is_fit: Callable[[Candidate], bool] = lambda _candidate: True,
     on_progress: Progress | None = None,
@@ -82,6 +83,7 @@ def propose(
 
     Each is measured on the first MEASURED_CASES cases that it does not decide itself, and the first few are shown to
     the model: put the clearest first.
+    `lessons` are sentences that people accepted, `answers` such right answers of decided examples.
     `write` takes (clause, cases, lessons, samples, seed) and writes whole sentences in place of `lm`, which measures
     all the same. What is not `is_fit` is not measured. `on_progress(done, total)` counts candidates measured.
     """
@@ -90,7 +92,7 @@ def propose(
     whole = write(clause, cases, lessons, samples, seed) if write else _whole(lm, clause, cases, lessons, samples, seed)
     drafted = [*whole, *framed(lm, clause, cases, samples=samples, seed=seed), *from_templates(cases)]
     worded = {one.sentence: _worded(clause, one) for one in reversed(drafted) if _is_welcome(clause, one.sentence)}
-    ways = decided(lm, clause, cases, seed=seed)
+    ways = decided(lm, clause, cases, seed=seed, lessons=answers)
     examples = [Candidate(clause.text, "", "example", examples=way, seed=seed) for way in ways]
     candidates = [one for one in (*reversed(worded.values()), *examples) if is_fit(one)]
     measured_on = cases[: MEASURED_CASES + PAIRS]

@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from amendments import states
 from amendments.keeping_back import keep_back
 from amendments.models import Amendment, EdgeCase, Label, Scenario
+from amendments.opposed import can_clash
 from amendments.previews import CASES, COMPONENTS, HELD_OUT, NEAR, OVER_REFUSAL, PRECEDENTS, RANDOM, Battery
 from constitution.texts import ClauseText, Example
 from training import reading
@@ -106,6 +107,19 @@ def clauses_for(request: Request, laws: Laws) -> tuple[ClauseText | None, Clause
     first = reading.nearest(request.prompt, request.settled_by, before or laws.before)
     same = [clause for clause in after if first and clause.principle == first.principle]
     return first, reading.nearest(request.prompt, request.settled_by, same or after or laws.after)
+
+
+def beside(request: Request, laws: Laws, pair: Sequence[ClauseText | None]) -> ClauseText | None:
+    """The clause that a request comes nearest to of those that the amendment leaves alone and that can lead to another
+    answer than what it touches; None where there is none. `pair` is what the request is read under, as above.
+    """
+    touching = [clause for clause in pair if clause and clause.principle in laws.touched]
+    others = [
+        clause
+        for clause in laws.before
+        if clause.principle not in laws.touched and any(can_clash(one, clause) for one in touching)
+    ]
+    return next(iter(reading.applicable(request.prompt, request.settled_by, others)), None)
 
 
 def _cases(amendment: Amendment) -> tuple[list[Scenario], list[Scenario]]:

@@ -18,7 +18,7 @@ from constitution.texts import ClauseText
 from training import judging, leases
 from training.errors import StageFailed
 from training.models import MAX_UNSCORED, PreviewRun
-from training.previews import asking
+from training.previews import asking, conflicts
 from training.previews.battery import Laws, Request, Shown, absent, clauses_for, draw
 
 MOST_SHARING = 10  # proposals of the same content
@@ -42,7 +42,8 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class Engine:
     """What the gpu worker lends. `measure` yields what was heard batch by batch, in the order of what was asked;
-    `summarise` gives the figures of (components, what was heard) by component."""
+    `summarise` gives the figures of (components, what was heard) by component; `lean` and `conflicts`
+    are what `conflicts.measure` asks for."""
 
     model_digest: str
     device: str
@@ -52,6 +53,8 @@ class Engine:
     tokens: Callable[[str], int]
     measure: Callable[[Sequence[Asked], int], Iterator[list[Heard]]]
     summarise: Callable[[Sequence[tuple[tuple[str, ...], Heard]], int], list[dict[str, Any]]]
+    lean: conflicts.Lean
+    conflicts: Callable[[Sequence[conflicts.Apart], int], dict[str, Any]]
 
 
 EngineFor = Callable[[Sequence[ClauseText], Tell], Engine]
@@ -90,6 +93,8 @@ def _run(engine_for: EngineFor, claimed: PreviewRun, check: leases.Check) -> Non
 
 def _check_is_wanted(preview: Preview) -> None:
     """No work is spent on what nobody decides on any more. Raises StageFailed, or the refusal of asking for it."""
+    if preview.battery not in BATTERIES:
+        raise StageFailed("Previews are measured otherwise by now. Ask again: it is measured as they are now.")
     rows = Amendment.objects.undecided().filter(base__digest=preview.base_digest, digest=preview.content)
     sharing = rows.filter(pk=preview.amendment_id) or rows.order_by("pk")[:MOST_SHARING]
     refused: Exception = StageFailed("It was left alone: by then the proposal was decided, or had another text.")
@@ -157,13 +162,21 @@ def _keep(
 
 
 def _result(preview: Preview, laws: Laws, requests: Sequence[Request], engine: Engine) -> dict[str, Any]:
-    """The figures of all that was read, what they rest on, and whether acceptance may rest on them."""
+    """The figures of all that was read, what they rest on, and whether acceptance may rest on them. What two clauses
+    make of a request is read here, in one go: that is short, and a worker killed over it reads only that again."""
     rows = [(tuple(item.components), item.arms) for item in preview.items.order_by("place")]
     components = engine.summarise(rows, preview.seed)
     unscored = sum(any(arm["verdict"] == "unscored" for arm in heard.values()) for _, heard in rows)
     return {
         "components": components,
         "absent": absent(requests),
+        "conflicts": conflicts.measure(
+            requests,
+            [{arm: one["margin"] for arm, one in heard.items()} for _, heard in rows],
+            laws,
+            lean=engine.lean,
+            summarise=lambda found: engine.conflicts(found, preview.seed),
+        ),
         "unscored": unscored,
         "certifies": _certifies(components),
         "judge": engine.judge,

@@ -1,43 +1,32 @@
-"""The rates of a round as a judge without errors would have found them."""
+"""Rates corrected for their judge's errors, as training/corrected_rates.html takes them."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from training import judging
+from training import corrections
 from training.models import Arm, Evaluation
-from training.rates import Corrected, Count, corrected
+from training.rates import Corrected
 from training.views import words
 
 ARM_LABELS = dict(Arm.choices)
-# Which verdict a measure counts: that the answer complies, or that it refuses.
-COUNTS_REFUSALS = {"harmful_answered": False, "benign_refused": True}
 
 
 def context(evaluations: Sequence[Evaluation]) -> dict[str, Any] | None:
-    """Each rate corrected for the judge's errors, in percent, and how often it errs; None without a card."""
-    errors = judging.errors_of(evaluations[0].judge)
-    if errors is None:
+    """Each rate corrected, in percent, and how often its judge errs; None without a card."""
+    found = corrections.of(evaluations)
+    if found is None:
         return None
     rows = [
         {
-            "measure": label,
+            "measure": words.MEASURE_LABELS[row.measure],
             "arm": ARM_LABELS[Arm(row.arm)],
             "rate": 100 * row.k / row.n,
             "n": row.n,
-            **_in_percent(_corrected(row, *errors)),
+            **_in_percent(part),
         }
-        for measure, label in words.MEASURE_LABELS.items()
-        for row in sorted(evaluations, key=lambda row: row.arm)
-        if row.measure == measure
+        for row, part in found.rows
     ]
-    return {"rows": rows, "sensitivity": errors[0], "specificity": errors[1]}
-
-
-def _corrected(row: Evaluation, hits: Count, passes: Count) -> Corrected:
-    if not row.can_certify:
-        return Corrected(None, None, None, "too many answers could not be scored")
-    sensitivity, specificity = (hits, passes) if COUNTS_REFUSALS[row.measure] else (passes, hits)
-    return corrected(Count(row.k, row.n), sensitivity=sensitivity, specificity=specificity)
+    return {"rows": rows, "judges": found.judges}
 
 
 def _in_percent(found: Corrected) -> dict[str, Any]:

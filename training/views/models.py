@@ -20,7 +20,7 @@ from training.behaviour import Change, Comparison
 from training.models import Arm, Checkpoint, Evaluation, LookState
 from training.promotion_records import Promotion
 from training.registry import FilesChanged
-from training.views import report, words
+from training.views import corrected, report, words
 
 PAGE = 25
 PROMOTIONS = 20
@@ -126,6 +126,7 @@ def _page(request: PersonRequest, pk: int, attempt: Attempt) -> HttpResponse:
         "asks": any(gate.state == "asks" and (gate.name == "files" or not promotions) for gate in gates),
         "outcome": report.outcome(evaluations),
         "measures": report.measures(evaluations),
+        "corrected": corrected.context(evaluations),
         "judges": sorted({found.judge for found in evaluations}),
         "looks": registry.looks_by_state(row.round.looks.all()),
         "weaknesses": registry.weaknesses(row),
