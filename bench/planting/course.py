@@ -55,7 +55,7 @@ class Round:
     def __init__(self, lm: LanguageModel, config: SFTConfig, plan: Plan) -> None:
         torch.manual_seed(0)
         self.config, self.plan = config, plan
-        self.model = peft.get_peft_model(lm.model, sft.adapter(config.lora, lm))
+        self.model = peft.get_peft_model(lm.model, sft.adapter(config, lm))
         self.lm = LanguageModel(self.model, lm.tokenizer, lm.device, lm.digest)
         self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         with self.model.disable_adapter():

@@ -168,7 +168,7 @@ def write_task(folder: Path, root: Path, stage: str, lm: LanguageModel, *, is_ch
     settings = {**finetune.trainer_settings(run, lm, config), "output_dir": str(folder / f"checkpoints-{stage}")}
     if stage == "sft":
         rows = sft.dataset(plan, lm, sft.training_rows(plan, read_rows(root / "revise" / "rows.jsonl")))
-        found = sft.adapter(plan.stages.sft.lora, lm)
+        found = sft.adapter(plan.stages.sft, lm)
         lora = {"r": found.r, "lora_alpha": found.lora_alpha, "target_modules": sorted(found.target_modules)}
         given: Row = {"settings": {**settings, "completion_only_loss": True}, "lora": lora}
     else:

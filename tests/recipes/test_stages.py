@@ -18,6 +18,7 @@ from trl.kernels import ChunkedLogProbFunction
 
 from training.engine.model import load
 from training.recipes import dpo, finetune, sft
+from training.recipes.band import ANSWERS
 from training.recipes.files import Row, read_json, read_rows, write_json, write_rows
 from training.recipes.judging import check_is_reference
 from training.recipes.plan import STAGES, LooksConfig, LoraConfig, Plan, SFTConfig
@@ -87,7 +88,9 @@ def test_whole_chain(make_plan: MakePlan, start: Start) -> None:
         assert 0 <= measure["low"] <= measure["high"] <= 1
     responses = read_rows(root / "evaluate" / "responses.jsonl")
     assert sorted(row["id"] for row in responses) == sorted(p.id for p in make_plan().held_out)
-    looks = events(root, "look", "sft") + events(root, "look", "dpo")
+    told = events(root, "look", "sft") + events(root, "look", "dpo")
+    looks = [look for look in told if look["measure"] != ANSWERS]
+    assert {look["step"] for look in told if look["measure"] == ANSWERS} == {2, 3, 5, 7, 8}, "a battery at every save"
     assert [look["step"] for look in looks if look["group"] == "harmful"] == [0, 2, 3, 4, 8]
     assert looks[0]["value"] == 0
     for look in looks:
@@ -229,7 +232,8 @@ def test_planted_degradation_pauses_until_acknowledged(make_plan: MakePlan, star
     assert (pause["stage"], pause["step"]) == ("sft", 8)
     assert {"prompt", "before", "after"} == set(pause["evidence"][0])
     assert "weapon" in pause["evidence"][0]["prompt"]
-    assert events(gated, "look", "sft")[-2]["state"] == "fail"
+    looks = [look for look in events(gated, "look", "sft") if look["measure"] != ANSWERS]
+    assert looks[-2]["state"] == "fail"
     write_json(gated / "acknowledged.json", {"looks": [8]})
     assert perform(gated, "sft") == [75]  # it still fails at the last step
     write_json(gated / "acknowledged.json", {"looks": [8, 12]})
@@ -284,10 +288,10 @@ def test_preferred_openings_are_left_open(make_plan: MakePlan) -> None:
 def test_adapter_lies_on_the_upper_layers(make_plan: MakePlan) -> None:
     lm = load(make_plan().model, device="cpu")
     layers = len(lm.model.get_decoder().layers)
-    names = sft.adapter(LoraConfig(depth=1 / layers), lm).target_modules
+    names = sft.adapter(SFTConfig(lora=LoraConfig(depth=1 / layers)), lm).target_modules
     assert names
     assert all(f".{layers - 1}." in name for name in names)
-    assert len(sft.adapter(LoraConfig(depth=1.0), lm).target_modules) == layers * len(names)
+    assert len(sft.adapter(SFTConfig(lora=LoraConfig(depth=1.0)), lm).target_modules) == layers * len(names)
 
 
 def test_order_covers_every_epoch_and_depends_on_the_seed() -> None:

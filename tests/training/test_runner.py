@@ -259,7 +259,7 @@ def small_disk(own_var: Path) -> Iterator[Callable[[Path], None]]:
             mounted.remove(folder)
             return
         folder.mkdir(parents=True)
-        command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]
+        command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
         if subprocess.run(command, check=False, capture_output=True).returncode:
             pytest.skip("Mounting a small disk is not allowed here.")
         mounted.append(folder)
