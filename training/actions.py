@@ -77,8 +77,8 @@ def pause(*, round_: Round, pause: Mapping[str, Any], by: str = WORKER) -> Round
     """A constitutional checkpoint tripped: hold the round until an overseer decides."""
     with leases.fenced(round_) as row:
         row.pause, row.paused_at = dict(pause), timezone.now()
-        _leave(row, PAUSED, by=by, detail={name: pause[name] for name in ("stage", "step", "reason")})
         alerts.paused(row)
+        _leave(row, PAUSED, by=by, detail={name: pause[name] for name in ("stage", "step", "reason")})
     return row
 
 
@@ -93,8 +93,8 @@ def finish(*, round_: Round, outcome: Outcome, by: str = WORKER) -> Round:
             {"measure": found.measure, "arm": found.arm, "k": found.k, "n": found.n, "unscored": found.unscored}
             for found in outcome.evaluations
         ]
-        _leave(row, DONE, by=by, detail={"checkpoint": outcome.checkpoint.digest, "measures": rates})
         alerts.finished(row, outcome.evaluations)
+        _leave(row, DONE, by=by, detail={"checkpoint": outcome.checkpoint.digest, "measures": rates})
     return row
 
 
@@ -110,9 +110,9 @@ def fail(*, job: Job, error: str, by: str = WORKER) -> Job:
     """Stop with an error, for an operator to read."""
     with leases.fenced(job) as row:
         row.error = error[-LONGEST_ERROR:]
-        _leave(row, FAILED, by=by, detail={"error": row.error.strip().splitlines()[-1:]})
         if isinstance(row, Round):
             alerts.failed(row)
+        _leave(row, FAILED, by=by, detail={"error": row.error.strip().splitlines()[-1:]})
     return row
 
 

@@ -85,5 +85,5 @@ def _tell(action: str, made: Promotion) -> None:
         "overridden": made.overridden,
         "note": made.note,
     }
-    ledger.append(action=action, by=made.by, subject=f"model:{made.checkpoint_id}", detail=detail)
     alerts.promoted(made)
+    ledger.append(action=action, by=made.by, subject=f"model:{made.checkpoint_id}", detail=detail)

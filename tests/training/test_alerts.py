@@ -1,5 +1,6 @@
 """Who is told when a round pauses, fails or cannot be certified, and when a model comes into use: once, and by mail."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from amendments import notices
 from amendments.models import DeskSettings, Digest, Notice, NoticeKind, Scenario
+from constitution import ledger
 from constitution.models import LedgerEntry, User, Version
 from tests.races import at_once
 from tests.training.finished import make_judge_card, make_model
@@ -187,3 +189,29 @@ def test_alerts_page_asks_as_much_for_many_as_for_few(client: Client, operator: 
     assert counts[0] == counts[1]
     older = client.get(reverse("training:alerts") + page.context["older_url"])
     assert len(older.context["alerts"]) == 25
+
+
+def writes_under_the_ledger_lock(do: Callable[[], object]) -> list[str]:
+    """What is written to other tables while everybody else waits for the ledger."""
+    with CaptureQueriesContext(connection) as found:
+        do()
+    said = [row["sql"] for row in found.captured_queries]
+    locked = next(place for place, sql in enumerate(said) if str(ledger.APPEND_LOCK) in sql)
+    writes = ("INSERT", "UPDATE", "DELETE")
+    return [sql for sql in said[locked:] if sql.startswith(writes) and LedgerEntry._meta.db_table not in sql]
+
+
+def test_people_are_told_before_the_ledger_is_locked(
+    claimed_round: Round, second_version: Version, scenarios: list[Scenario], overseer: User
+) -> None:
+    pause = {"stage": "sft", "step": 10, "reason": "It fell.", "evidence": []}
+    assert writes_under_the_ledger_lock(lambda: actions.pause(round_=claimed_round, pause=pause)) == []
+    actions.resume(round_=claimed_round, by=overseer, note="It will recover.")
+    claimed = leases.claim(Round)
+    assert claimed is not None
+    assert writes_under_the_ledger_lock(lambda: actions.fail(job=claimed, error="No memory.")) == []
+    actions.abort(round_=claimed, by=overseer, note="Another one.")
+    made = make_model(second_version)
+    make_judge_card()
+    assert writes_under_the_ledger_lock(lambda: promote(checkpoint=made, by=overseer, seen=None)) == []
+    assert kinds() == [AlertKind.PAUSED, AlertKind.FAILED, AlertKind.PROMOTED]
