@@ -47,11 +47,12 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Some answers, the judge of them, and which scenarios were drawn from all."""
+    """Some answers, the judge of them, which scenarios were drawn from all, and the signals that nothing is kept by."""
 
     answers: Sequence[Answered]
     judge: str
     drawn: Container[int]
+    dropped: Container[str] = ()
 
     @property
     def shown(self) -> "list[Shown]":
@@ -59,7 +60,7 @@ class Findings:
             Shown(answered, signal, score)
             for answered in self.answers
             for signal, score in answered.signals.items()
-            if score >= LEAST_SIGNAL
+            if score >= LEAST_SIGNAL and signal not in self.dropped
         ]
 
     def verdicts(self) -> dict[int, list[dict[str, Any]]]:

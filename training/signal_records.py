@@ -36,6 +36,12 @@ class SignalReading(models.Model):
         triggers = immutable()
 
 
+class SignalCards(models.QuerySet["SignalCard"]):
+    def newest(self, signal: Signal) -> "SignalCard | None":
+        """What the newest look says of a signal; None where none was taken yet."""
+        return self.filter(signal=signal).order_by("-pk").first()
+
+
 class SignalCard(models.Model):
     """How well a signal told hard requests from settled ones in one reading, and what came of it. Immutable."""
 
@@ -53,6 +59,8 @@ class SignalCard(models.Model):
     looked_at = models.PositiveIntegerField(help_text="Scored requests of the sample.")
     found = models.PositiveIntegerField(help_text="Those of them that stand out.")
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = SignalCards.as_manager()
 
     class Meta:
         ordering = ["run", "signal"]

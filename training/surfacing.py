@@ -26,6 +26,7 @@ from training import actions, leases, reading, readings
 from training.drafts import Draft, measured, operations
 from training.findings import Answered, Asked, Findings, keep
 from training.models import Reading, SurfacingRun
+from training.signal_records import SignalCard
 
 BATCH = 16
 # Not every draft does more good than harm, so more clusters are drafted for than proposals are filed.
@@ -82,12 +83,22 @@ def _run(engine_for: EngineFor, claimed: SurfacingRun, check: leases.Check) -> N
     asked = [_ask(row, clauses) for row in chosen if row.pk not in known]
     _tell(claimed, f"{len(known)} of {len(chosen)} scenarios read.")
     answered = engine.read(asked)
+    dropped = _dropped()
     while answers := list(islice(answered, BATCH)):
         check()
-        findings = Findings(answers, judge=engine.judge, drawn=drawn)
+        findings = Findings(answers, judge=engine.judge, drawn=drawn, dropped=dropped)
         keep(claimed, findings, producer, kind=engine.embedding, embed=engine.embed)
     held_back = _propose_most(claimed, engine, _author(engine, producer), clauses, check)
     actions.finish_surfacing(run=claimed, message=f"{_summary(claimed)}{held_back}"[:LONGEST_MESSAGE])
+
+
+def _dropped() -> set[Signal]:
+    """The signals of a reading that a check says nothing good of: the model's conflict, which may be noise.
+
+    Over-refusal is known by labels, so it needs no check.
+    """
+    card = SignalCard.objects.newest(Signal.CONFLICT)
+    return {Signal.CONFLICT} if card and card.reason else set()
 
 
 def _propose_most(

@@ -20,6 +20,7 @@ from training import surfacing as desk
 from training.drafts import Draft
 from training.findings import Answered, Asked, Heard
 from training.models import JudgeCard, Reading, Round, SurfacingRun
+from training.signal_records import SignalCard
 from training.states import DONE, FAILED, QUEUED
 from training.surfacing import Engine
 
@@ -104,6 +105,35 @@ def test_run_keeps_edge_cases_and_files_for_what_machines_may_touch(
     assert "harmless requests that it read" in filed.priority_reason
     assert LedgerEntry.objects.filter(action="surfacing finished").count() == 1
     ledger.verify()
+
+
+@pytest.mark.parametrize("reason", ["", "It tells hard requests from settled ones no better than chance."])
+def test_reading_keeps_conflicts_until_a_check_drops_the_signal(
+    surfacing: SurfacingRun, scenarios: list[Scenario], reason: str
+) -> None:
+    SignalCard.objects.create(
+        run=surfacing,
+        signal=Signal.CONFLICT,
+        auc=0.5,
+        settled=20,
+        hard=20,
+        coverage=1.0,
+        mean=0.1,
+        spread=0.1,
+        reason=reason,
+        looked_at=10,
+        found=1,
+    )
+
+    class Torn(KnownEngine):
+        def read(self, asked: Sequence[Asked]) -> Iterator[Answered]:
+            for one in super().read(asked):
+                yield Answered(one.scenario, one.heard, {**one.signals, "conflict": 0.8})
+
+    work(Torn())
+    assert EdgeCase.objects.filter(signal=Signal.OVER_REFUSAL).exists()
+    assert EdgeCase.objects.filter(signal=Signal.CONFLICT).exists() is not bool(reason)
+    assert any("conflict" in row.detail["signals"] for row in surfacing.readings.all()), "what it heard is kept"
 
 
 def test_universal_clauses_are_left_to_people(

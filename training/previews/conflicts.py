@@ -73,5 +73,5 @@ def _pairs(requests: Sequence[Request], laws: Laws) -> list[_Pair]:
 
 def _why_weak() -> str:
     """Why the newest reading dropped the model's conflict signal; empty where it was kept."""
-    card = SignalCard.objects.filter(signal=Signal.CONFLICT).order_by("-pk").first()
+    card = SignalCard.objects.newest(Signal.CONFLICT)
     return NOT_CHECKED if card is None else card.reason
