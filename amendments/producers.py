@@ -30,6 +30,7 @@ from config.live import publish as announce
 from constitution import ledger
 from constitution.errors import Refused
 from constitution.models import Role, User
+from constitution.texts import written
 
 DEFAULT_QUOTA, LARGEST_QUOTA = 200, 100_000
 # Rejected in one transaction, so that other decisions wait behind the ledger for some hundredths of a second; and then
@@ -134,12 +135,13 @@ def set_quota(*, producer: Producer, most: int | None, by: User) -> ProducerStan
 def quarantine(*, producer: Producer, note: str, by: User) -> ProducerStanding:
     """From here on nothing new of it is filed. What is open stays, until somebody decides on it."""
     check_can_restrain(by)
-    if not note.strip():
+    note = written(note)
+    if not note:
         raise Refused("Say why: whoever finds its proposals missing wants to know.")
     _hold(producer)
     if standing(producer).quarantined_at:
         raise Refused("It is in quarantine already.")
-    values = {"quarantined_at": timezone.now(), "quarantined_by": by, "note": note.strip()[:LONGEST_NOTE]}
+    values = {"quarantined_at": timezone.now(), "quarantined_by": by, "note": note[:LONGEST_NOTE]}
     found, _ = ProducerStanding.objects.update_or_create(producer=producer, defaults=values)
     _record("producer quarantined", producer, by=by, note=found.note)
     return found
@@ -167,14 +169,15 @@ def order_clearance(*, producer: Producer, reason: str, by: User) -> Clearance:
     """Have all that it left open rejected for `reason`, in the name of `by`. A worker does it, see `clear`."""
     _hold(producer)
     check_can_clear(standing(producer), by)
-    if not reason.strip():
+    reason = written(reason)
+    if not reason:
         raise Refused("Say why: it is the reason that each of them is rejected with.")
     if Clearance.objects.filter(producer=producer, ended_at=None).exists():
         raise Refused("Its open proposals are being rejected already.")
     total = _open(producer).count()
     if not total:
         raise Refused("Nothing of it is open.")
-    row = Clearance.objects.create(producer=producer, ordered_by=by, reason=reason.strip()[:LONGEST_NOTE], total=total)
+    row = Clearance.objects.create(producer=producer, ordered_by=by, reason=reason[:LONGEST_NOTE], total=total)
     _record("clearance ordered", producer, by=by, clearance=row.pk, reason=row.reason, total=total)
     return row
 

@@ -12,7 +12,7 @@ from amendments.operations import Operations, apply, content_digest, dump, highe
 from config.live import publish as announce
 from constitution import ledger
 from constitution.models import User, Version
-from constitution.texts import ClauseText
+from constitution.texts import ClauseText, written
 
 
 def lock(amendment: Amendment) -> Amendment:
@@ -93,7 +93,7 @@ def write_revision(row: Amendment, operations: Operations, *, author: User | Non
         operations=dump(operations),
         digest=content_digest(operations),
         author=author,
-        note=note,
+        note=written(note),
     )
 
 
