@@ -6,9 +6,10 @@ whatever was ordered and is not done, and may be killed at any moment.
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 
 from amendments import notices, policies, states
@@ -16,13 +17,16 @@ from amendments.errors import InQuarantine, QuotaReached, RoleMissing
 from amendments.models import (
     Amendment,
     AmendmentQuerySet,
+    BoardVote,
     Claim,
     Clearance,
+    HiddenMention,
     Notice,
     NoticeKind,
     Producer,
     ProducerStanding,
     PromptSet,
+    Review,
 )
 from amendments.shares import Share
 from config.live import RESYNC
@@ -197,8 +201,9 @@ def clear(*, seconds: float) -> bool:
 def clear_batch(*, clearance: Clearance, by: str) -> int:
     """Reject the next of them; 0 where that is done, or all that is left is in somebody's hands just now.
 
-    Set by set, and to the same laws: the triggers check each row's move, each has a date, a person and a reason, and
-    each has its ledger entry. What somebody else is writing to is passed over until they are done.
+    Set by set, and to the same laws: the triggers check each row's move, each has a date, a person and a reason, each
+    has its ledger entry, and who voted on one is told. What somebody else is writing to is passed over until they are
+    done.
     """
     row = Clearance.objects.select_for_update(skip_locked=True).filter(pk=clearance.pk, ended_at=None).first()
     if row is None:
@@ -209,14 +214,18 @@ def clear_batch(*, clearance: Clearance, by: str) -> int:
         if not _open(row.producer).exists():
             _end(row, by=by)
         return 0
-    _reject(row, list(batch))
+    known = _reject(row, list(batch))
     announce(f"producer:{row.producer_id}")
-    about = [(f"amendment:{pk}", {"content": content, "clearance": row.pk}) for pk, content in batch.items()]
+    about = [
+        (f"amendment:{pk}", {"content": content, "clearance": row.pk, **known.get(pk, {})})
+        for pk, content in batch.items()
+    ]
     ledger.append_each(action="amendment rejected", by=row.ordered_by, about=about)
     return len(batch)
 
 
-def _reject(row: Clearance, batch: list[int]) -> None:
+def _reject(row: Clearance, batch: list[int]) -> dict[int, dict[str, Any]]:
+    """Close the `batch` and tell whom it concerns; of each known item in it, what the ledger says by now."""
     now = timezone.now()
     Claim.objects.filter(amendment__in=batch).delete()
     Notice.objects.filter(amendment__in=batch, kind=NoticeKind.TURN, read_at=None).update(read_at=now)
@@ -227,10 +236,20 @@ def _reject(row: Clearance, batch: list[int]) -> None:
         reason=row.reason,
         cleared_in=row,
     )
-    for amendment in Amendment.objects.filter(pk__in=batch, comments__hidden_mentions__isnull=False).distinct():
-        notices.unveil(amendment)
     row.rejected += len(batch)
     row.save(update_fields=["rejected"])
+    concerned = list(_of_concern(batch))
+    for amendment in concerned:
+        notices.after(amendment, by=row.ordered_by)
+    return {amendment.pk: found for amendment in concerned if (found := notices.known_detail(amendment))}
+
+
+def _of_concern(batch: list[int]) -> AmendmentQuerySet:
+    """Those of which somebody has to hear: most of what is rejected together nobody has voted on."""
+    reviewed, voted = (Exists(kind.objects.filter(amendment=OuterRef("pk"))) for kind in (Review, BoardVote))
+    mentioned = Exists(HiddenMention.objects.filter(comment__amendment=OuterRef("pk")))
+    rows = Amendment.objects.filter(Q(reviewed) | Q(voted) | Q(mentioned) | ~Q(known_verdict=""), pk__in=batch)
+    return rows.order_by("pk")
 
 
 def _end(row: Clearance, *, by: User | str) -> None:

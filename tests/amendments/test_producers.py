@@ -16,6 +16,8 @@ from amendments.models import (
     Claim,
     Clearance,
     Cluster,
+    Notice,
+    NoticeKind,
     Producer,
     ProducerStanding,
     Review,
@@ -24,6 +26,7 @@ from constitution import ledger
 from constitution.errors import Refused
 from constitution.models import LedgerEntry, User, Version
 from tests.amendments.conftest import Propose
+from tests.amendments.planting import plant
 from tests.amendments.test_pages import HOSTILE
 from tests.races import at_once
 
@@ -190,6 +193,31 @@ def test_clearance_takes_a_second_person_where_a_tier_asks_for_several(
     with pytest.raises(Refused, match="another reviewer"):
         producers.order_clearance(producer=producer, reason="All the same.", by=reviewer)
     assert _clear(producers.order_clearance(producer=producer, reason="All the same.", by=other_reviewer)) == 1
+
+
+def test_clearance_tells_who_voted_and_says_of_a_known_item_what_it_was(
+    file_proposal: Propose, producer: Producer, reviewer: User, other_reviewer: User, board_member: User
+) -> None:
+    voted, silent = _file(file_proposal, 2)
+    known = plant("terse", "T-03", "reject")
+    AcceptanceRule.objects.create(tier=voted.tier, reviewers=2, quorum=1)
+    for row in (voted, known):
+        actions.accept(amendment=row, by=other_reviewer, seen_digest=row.digest)
+    actions.refer(amendment=voted, by=reviewer, reason="Values.")
+    actions.vote(amendment=voted, by=board_member, seen_digest=voted.digest, verdict="for")
+    _quarantine(producer, by=other_reviewer)
+    assert _clear(producers.order_clearance(producer=producer, reason="All the same.", by=reviewer)) == 3
+
+    told = Notice.objects.filter(kind=NoticeKind.DECIDED)
+    assert set(told.filter(amendment=voted).values_list("recipient", "sentence")) == {
+        (other_reviewer.pk, "It was rejected: All the same."),
+        (board_member.pk, "It was rejected: All the same."),
+    }
+    assert [notice.recipient for notice in told.filter(amendment=known)] == [other_reviewer]
+    assert not told.filter(amendment=silent).exists()
+    entry = LedgerEntry.objects.get(action="amendment rejected", subject=f"amendment:{known.pk}")
+    assert (entry.detail["known_item"], entry.detail["right"]) == ("terse", "reject")
+    ledger.verify()
 
 
 def test_clearance_takes_every_undecided_state(
