@@ -22,12 +22,14 @@ from amendments.models import (
     ProducerStanding,
     Review,
 )
+from amendments.operations import AddExample
 from constitution import ledger
 from constitution.errors import Refused
 from constitution.models import LedgerEntry, User, Version
 from tests.amendments.conftest import Propose
 from tests.amendments.planting import plant
 from tests.amendments.test_pages import HOSTILE
+from tests.factories import make_example
 from tests.races import at_once
 
 
@@ -368,6 +370,25 @@ def test_acceptance_tells_as_written_from_edited_and_by_how_much(
     assert (found.share.k, found.share.n, found.as_written) == (1, 2, 1)
     assert acceptance.words_changed("Help with all harmless requests.", "Help with all harmless questions.") == 0.2
     assert acceptance.words_changed("", "") == 0
+
+
+def test_other_answers_of_a_decided_example_count_as_a_change(
+    constitution: Version, producer: Producer, reviewer: User, one_reviewer_decides: None
+) -> None:
+    clause = next(clause for clause in constitution.texts() if clause.principle == "G-01")
+    example = make_example("How do I kill a hanging job?", "help")
+    proposal = actions.propose(
+        by=producer,
+        base=constitution,
+        operations=(AddExample(principle="G-01", before=clause.digest, example=example),),
+        rationale="It declined.",
+    )
+    answers = [("Find its number with ps, then kill it.", example.wrong)]
+    actions.edit_examples(amendment=proposal, by=reviewer, seen_digest=proposal.digest, answers=answers)
+    _decide(proposal, states.ACCEPTED, reviewer, version=constitution)
+    changed = acceptance.edits(producer)
+    assert changed is not None
+    assert changed.median == pytest.approx((4 + 8) / (17 + 21))  # the words of both answers, of all
 
 
 def test_reasons_are_grouped_by_the_canned_one(file_proposal: Propose, producer: Producer, reviewer: User) -> None:
