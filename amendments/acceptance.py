@@ -4,7 +4,7 @@ All of it is of decided proposals, so it tells nobody how a vote stands.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import quantiles
@@ -22,6 +22,7 @@ from constitution.diffs import redline
 # Of so many of the newest ones that were edited before they were accepted, it is counted how much.
 MOST_COMPARED = 500
 MOST_WEEKS = 26
+TEXTS = ("text", "request", "right", "wrong")  # where operations hold what people read
 OTHER_REASON = "In other words"
 IS_JUDGED = Q(state__in=JUDGED, cleared_in=None, known_verdict="")
 IS_ACCEPTED = Q(state=states.ACCEPTED)
@@ -142,7 +143,17 @@ def _as_written(rows: AmendmentQuerySet) -> AmendmentQuerySet:
 
 
 def _text(revision: Revision) -> str:
-    return "\n".join(operation.get("text", "") for operation in revision.operations)
+    """All that it would put into the law: wordings, and decided examples with their answers."""
+    return "\n".join(_texts(revision.operations))
+
+
+def _texts(content: Any) -> Iterator[str]:
+    if isinstance(content, list):
+        for part in content:
+            yield from _texts(part)
+    elif isinstance(content, dict):
+        for name in sorted(content):
+            yield from [content[name]] if name in TEXTS else _texts(content[name])
 
 
 def _words(text: str) -> int:

@@ -39,7 +39,7 @@ class Outcome:
 
 
 def reject(*, items: Sequence[Item], by: User, reason: str) -> list[Outcome]:
-    policies.check_says_why(reason)
+    reason = policies.check_says_why(reason)
     return _each(
         items,
         lambda row, seen: actions.reject(amendment=row, by=by, seen_digest=seen, reason=reason),
@@ -48,7 +48,7 @@ def reject(*, items: Sequence[Item], by: User, reason: str) -> list[Outcome]:
 
 
 def defer(*, items: Sequence[Item], by: User, until: date, reason: str) -> list[Outcome]:
-    policies.check_says_why(reason)
+    reason = policies.check_says_why(reason)
     return _each(
         items,
         lambda row, _: actions.defer(amendment=row, by=by, until=until, reason=reason),

@@ -17,7 +17,7 @@ from config.live import publish as announce
 from constitution import ledger
 from constitution.errors import Refused
 from constitution.models import Role, User, Version
-from constitution.texts import ClauseProse, PrincipleId, Prose, Value
+from constitution.texts import ClauseProse, PrincipleId, Prose, Value, written
 
 CURATORS = (Role.REVIEWER, Role.RESEARCHER, Role.OPERATOR)
 # What files cases and what moves them between clusters comes one after the other.
@@ -109,7 +109,7 @@ def mark(
     """
     check_may_mark(by)
     _check_mark(cases, kind, duplicate_of, signal)
-    said: dict[str, Any] = {"kind": kind, "note": note[:500]}
+    said: dict[str, Any] = {"kind": kind, "note": written(note)[:500]}
     said["duplicate_of"] = duplicate_of if kind == MarkKind.DUPLICATE else None
     said["signal"] = signal if kind == MarkKind.WRONG_TYPE else ""
     said["weight"] = 2 if by.has_role(Role.OPERATOR) else 1
@@ -119,7 +119,7 @@ def mark(
         unique_fields=["case", "person"],
         update_fields=[*said, "at"],
     )
-    detail: dict[str, Any] = {"cases": [case.pk for case in cases], "mark": kind.value, "note": note[:500]}
+    detail: dict[str, Any] = {"cases": [case.pk for case in cases], "mark": kind.value, "note": said["note"]}
     if kind == MarkKind.DUPLICATE and duplicate_of:
         detail["duplicate_of"] = duplicate_of.pk
     if kind == MarkKind.WRONG_TYPE:

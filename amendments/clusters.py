@@ -17,7 +17,7 @@ from config.live import publish as announce
 from constitution import ledger
 from constitution.errors import Refused
 from constitution.models import User
-from constitution.texts import HIDDEN
+from constitution.texts import written
 
 # Somebody files cases into it for a moment, or for the length of an import: then nobody is kept waiting.
 PATIENCE = "2s"
@@ -124,8 +124,8 @@ def _check_alike(source: Cluster, target: Cluster) -> None:
 
 
 def _label(label: str) -> str:
-    name = " ".join(label.split())
-    if not name or len(name) > LABEL_LIMIT or HIDDEN.search(name):
+    name = " ".join(written(label).split())
+    if not name or len(name) > LABEL_LIMIT:
         raise Refused(f"Say in up to {LABEL_LIMIT} letters what these cases have in common.")
     return name
 

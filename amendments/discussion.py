@@ -11,7 +11,7 @@ from config.live import publish as announce
 from constitution import ledger
 from constitution.errors import NotAllowed, Refused
 from constitution.models import User
-from constitution.texts import HIDDEN
+from constitution.texts import written
 
 COMMENT_LIMIT = 4000
 
@@ -51,12 +51,10 @@ def is_hidden(comment: Comment) -> bool:
 
 
 def _checked(text: str) -> str:
-    """The text as it is kept: ends stripped, one kind of line break. Raises Refused."""
-    found = text.replace("\r\n", "\n").replace("\r", "\n").strip()
+    """The text as it is kept. Raises Refused."""
+    found = written(text)
     if not found:
         raise Refused("Write something first.")
     if len(found) > COMMENT_LIMIT:
         raise Refused(f"At most {COMMENT_LIMIT:,} characters; this has {len(found):,}.")
-    if mark := HIDDEN.search(found):
-        raise Refused(f"It contains the hidden character U+{ord(mark[0]):04X}; remove it.")
     return found

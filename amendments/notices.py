@@ -89,6 +89,21 @@ def tell_known(row: Amendment, *, to: User | None = None) -> None:
     _tell(row, NoticeKind.DECIDED, dict.fromkeys(sorted(people), sentence))
 
 
+def known_detail(row: Amendment) -> dict[str, Any]:
+    """What the ledger says of a known item that is closed: what was right, and who planted it. Before that, nothing."""
+    if row.is_undecided or not row.is_known:
+        return {}
+    by = row.known.planted_by
+    told = Notice.objects.filter(amendment=row, kind=NoticeKind.DECIDED)
+    early = told.exclude(recipient__in=row.reviews.values("reviewer"))
+    return {
+        "known_item": row.known.name,
+        "right": row.known_verdict,
+        "planted_by": str(by) if by else "a command",
+        "told_without_a_vote": sorted(early.values_list("recipient__username", flat=True)),
+    }
+
+
 def mention(comment: Comment) -> None:
     """Tell those whom `comment` names and who may read it; the others are told when they may."""
     named = [person for person in _mentioned(comment) if person.pk != comment.author_id]

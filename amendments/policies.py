@@ -22,6 +22,7 @@ from amendments.models import (
 )
 from constitution.errors import NotAllowed, Refused
 from constitution.models import Role, Tier, User
+from constitution.texts import written
 
 # In force for a tier whose rule nobody has stored.
 DEFAULTS = {
@@ -60,9 +61,11 @@ def check_is_reviewer(by: User) -> None:
         raise RoleMissing("Only reviewers decide on proposals. An operator can give you the role.")
 
 
-def check_says_why(reason: str) -> None:
-    if not reason.strip():
-        raise Refused("Say why: whoever proposed it learns from the reason.")
+def check_says_why(reason: str) -> str:
+    """The reason as it is kept; none is refused, and so is one with hidden characters."""
+    if found := written(reason):
+        return found
+    raise Refused("Say why: whoever proposed it learns from the reason.")
 
 
 def check_can_review(amendment: Amendment, by: User) -> None:

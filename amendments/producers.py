@@ -6,9 +6,10 @@ whatever was ordered and is not done, and may be killed at any moment.
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 
 from amendments import notices, policies, states
@@ -16,13 +17,16 @@ from amendments.errors import InQuarantine, QuotaReached, RoleMissing
 from amendments.models import (
     Amendment,
     AmendmentQuerySet,
+    BoardVote,
     Claim,
     Clearance,
+    HiddenMention,
     Notice,
     NoticeKind,
     Producer,
     ProducerStanding,
     PromptSet,
+    Review,
 )
 from amendments.shares import Share
 from config.live import RESYNC
@@ -30,6 +34,7 @@ from config.live import publish as announce
 from constitution import ledger
 from constitution.errors import Refused
 from constitution.models import Role, User
+from constitution.texts import written
 
 DEFAULT_QUOTA, LARGEST_QUOTA = 200, 100_000
 # Rejected in one transaction, so that other decisions wait behind the ledger for some hundredths of a second; and then
@@ -134,12 +139,13 @@ def set_quota(*, producer: Producer, most: int | None, by: User) -> ProducerStan
 def quarantine(*, producer: Producer, note: str, by: User) -> ProducerStanding:
     """From here on nothing new of it is filed. What is open stays, until somebody decides on it."""
     check_can_restrain(by)
-    if not note.strip():
+    note = written(note)
+    if not note:
         raise Refused("Say why: whoever finds its proposals missing wants to know.")
     _hold(producer)
     if standing(producer).quarantined_at:
         raise Refused("It is in quarantine already.")
-    values = {"quarantined_at": timezone.now(), "quarantined_by": by, "note": note.strip()[:LONGEST_NOTE]}
+    values = {"quarantined_at": timezone.now(), "quarantined_by": by, "note": note[:LONGEST_NOTE]}
     found, _ = ProducerStanding.objects.update_or_create(producer=producer, defaults=values)
     _record("producer quarantined", producer, by=by, note=found.note)
     return found
@@ -167,14 +173,15 @@ def order_clearance(*, producer: Producer, reason: str, by: User) -> Clearance:
     """Have all that it left open rejected for `reason`, in the name of `by`. A worker does it, see `clear`."""
     _hold(producer)
     check_can_clear(standing(producer), by)
-    if not reason.strip():
+    reason = written(reason)
+    if not reason:
         raise Refused("Say why: it is the reason that each of them is rejected with.")
     if Clearance.objects.filter(producer=producer, ended_at=None).exists():
         raise Refused("Its open proposals are being rejected already.")
     total = _open(producer).count()
     if not total:
         raise Refused("Nothing of it is open.")
-    row = Clearance.objects.create(producer=producer, ordered_by=by, reason=reason.strip()[:LONGEST_NOTE], total=total)
+    row = Clearance.objects.create(producer=producer, ordered_by=by, reason=reason[:LONGEST_NOTE], total=total)
     _record("clearance ordered", producer, by=by, clearance=row.pk, reason=row.reason, total=total)
     return row
 
@@ -194,8 +201,9 @@ def clear(*, seconds: float) -> bool:
 def clear_batch(*, clearance: Clearance, by: str) -> int:
     """Reject the next of them; 0 where that is done, or all that is left is in somebody's hands just now.
 
-    Set by set, and to the same laws: the triggers check each row's move, each has a date, a person and a reason, and
-    each has its ledger entry. What somebody else is writing to is passed over until they are done.
+    Set by set, and to the same laws: the triggers check each row's move, each has a date, a person and a reason, each
+    has its ledger entry, and who voted on one is told. What somebody else is writing to is passed over until they are
+    done.
     """
     row = Clearance.objects.select_for_update(skip_locked=True).filter(pk=clearance.pk, ended_at=None).first()
     if row is None:
@@ -206,14 +214,18 @@ def clear_batch(*, clearance: Clearance, by: str) -> int:
         if not _open(row.producer).exists():
             _end(row, by=by)
         return 0
-    _reject(row, list(batch))
+    known = _reject(row, list(batch))
     announce(f"producer:{row.producer_id}")
-    about = [(f"amendment:{pk}", {"content": content, "clearance": row.pk}) for pk, content in batch.items()]
+    about = [
+        (f"amendment:{pk}", {"content": content, "clearance": row.pk, **known.get(pk, {})})
+        for pk, content in batch.items()
+    ]
     ledger.append_each(action="amendment rejected", by=row.ordered_by, about=about)
     return len(batch)
 
 
-def _reject(row: Clearance, batch: list[int]) -> None:
+def _reject(row: Clearance, batch: list[int]) -> dict[int, dict[str, Any]]:
+    """Close the `batch` and tell whom it concerns; of each known item in it, what the ledger says by now."""
     now = timezone.now()
     Claim.objects.filter(amendment__in=batch).delete()
     Notice.objects.filter(amendment__in=batch, kind=NoticeKind.TURN, read_at=None).update(read_at=now)
@@ -224,10 +236,20 @@ def _reject(row: Clearance, batch: list[int]) -> None:
         reason=row.reason,
         cleared_in=row,
     )
-    for amendment in Amendment.objects.filter(pk__in=batch, comments__hidden_mentions__isnull=False).distinct():
-        notices.unveil(amendment)
     row.rejected += len(batch)
     row.save(update_fields=["rejected"])
+    concerned = list(_of_concern(batch))
+    for amendment in concerned:
+        notices.after(amendment, by=row.ordered_by)
+    return {amendment.pk: found for amendment in concerned if (found := notices.known_detail(amendment))}
+
+
+def _of_concern(batch: list[int]) -> AmendmentQuerySet:
+    """Those of which somebody has to hear: most of what is rejected together nobody has voted on."""
+    reviewed, voted = (Exists(kind.objects.filter(amendment=OuterRef("pk"))) for kind in (Review, BoardVote))
+    mentioned = Exists(HiddenMention.objects.filter(comment__amendment=OuterRef("pk")))
+    rows = Amendment.objects.filter(Q(reviewed) | Q(voted) | Q(mentioned) | ~Q(known_verdict=""), pk__in=batch)
+    return rows.order_by("pk")
 
 
 def _end(row: Clearance, *, by: User | str) -> None:

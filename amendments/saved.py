@@ -5,6 +5,7 @@ from django.db import transaction
 from amendments.models import SavedView
 from constitution.errors import Refused
 from constitution.models import User
+from constitution.texts import written
 
 MOST = 12  # as many fit above a list
 
@@ -41,7 +42,7 @@ def remove(*, view: SavedView, by: User) -> None:
 
 
 def _checked(name: str) -> str:
-    wanted = " ".join(name.replace("\x00", "").split())
+    wanted = " ".join(written(name).split())
     if not wanted:
         raise Refused("Give it a name.")
     return wanted[:60]

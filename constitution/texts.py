@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from constitution.digests import digest
+from constitution.errors import Refused
 
 Dimension = Literal["region", "industry", "regulation", "audience"]
 DIMENSIONS: tuple[Dimension, ...] = ("region", "industry", "regulation", "audience")
@@ -26,6 +27,14 @@ Expectation = Literal["decline", "help", "style"]
 # none belongs in a law, and each can make a reader see another text than the one that is stored. Nor does half a
 # character, which cannot be stored at all.
 HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
+def written(text: str) -> str:
+    """What a person wrote, as it is kept: ends stripped, one kind of line break. Raises Refused for what is hidden."""
+    try:
+        return _plain(text.replace("\r\n", "\n").replace("\r", "\n").strip())
+    except ValueError as error:
+        raise Refused(f"What you wrote {error}.") from error
 
 
 def _plain(text: str) -> str:

@@ -35,7 +35,7 @@ def begin(*, version: Version, preset: str, changes: Changes, note: str, by: Use
     except PlanError as error:
         raise BadSettings({"": str(error)}) from error
     covers = [earlier.number for earlier in covered_by(version)]
-    return actions.open_round(version=version, plan=plan, covers=covers, by=by, note=note.strip())
+    return actions.open_round(version=version, plan=plan, covers=covers, by=by, note=policies.check_note(note))
 
 
 @transaction.atomic

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from constitution.errors import NotAllowed, Refused
 from constitution.models import Role, User, Version
+from constitution.texts import written
 from training import rolling_back
 from training.errors import RoundInTheWay
 from training.models import RealisedRun, Round, SurfacingRun
@@ -97,8 +98,8 @@ def check_can_keep_webhooks(by: User) -> None:
 
 
 def check_note(note: str) -> str:
-    """The note without surrounding space; a decision without a reason is refused."""
-    note = note.strip()
+    """The note as it is kept; a decision without a reason is refused, and so is one with hidden characters."""
+    note = written(note)
     if not note:
         raise Refused("Write a note that says why: it is kept in the ledger with your name.")
     if len(note) > LONGEST_NOTE:

@@ -12,12 +12,13 @@ from amendments.errors import CoversNothing
 from amendments.models import Amendment
 from config.live import publish as announce
 from constitution.models import User
+from constitution.texts import written
 
 
 @transaction.atomic
 def defer(*, amendment: Amendment, by: User, until: date, reason: str) -> Amendment:
     """Put `amendment` off until the morning of a day, with a reason. It comes back to the queue by itself."""
-    policies.check_says_why(reason)
+    reason = policies.check_says_why(reason)
     row = lock(amendment)
     policies.check_can_defer(row, by)
     policies.check_can_defer_until(until)
@@ -47,6 +48,7 @@ def mark_duplicate(*, amendment: Amendment, by: User, of: Amendment, reason: str
 
     A known item covers nothing. Who hears that has been told what it is, and that is kept, beside the refusal.
     """
+    reason = written(reason)
     try:
         return _mark_duplicate(amendment, by, of, reason)
     except CoversNothing:

@@ -12,6 +12,7 @@ from config.live import publish as announce
 from constitution import actions as law
 from constitution.errors import Refused
 from constitution.models import User
+from constitution.texts import written
 
 OBJECTIONS = {BoardVerdict.AGAINST, BoardVerdict.VETO}
 
@@ -19,7 +20,7 @@ OBJECTIONS = {BoardVerdict.AGAINST, BoardVerdict.VETO}
 @transaction.atomic
 def refer(*, amendment: Amendment, by: User, reason: str) -> Amendment:
     """Send `amendment` to the advisory board: from now on it takes its vote, beside the reviewers', to accept it."""
-    policies.check_says_why(reason)
+    reason = policies.check_says_why(reason)
     row = lock(amendment)
     policies.check_can_refer(row, by, board=board.appointed(row).count())
     row.referred_at, row.referred_by = timezone.now(), by
@@ -48,8 +49,7 @@ def vote(*, amendment: Amendment, by: User, seen_digest: str, verdict: str, reas
     """
     if verdict not in BoardVerdict.values:
         raise Refused("Choose how you vote.")
-    if verdict in OBJECTIONS:
-        policies.check_says_why(reason)
+    reason = policies.check_says_why(reason) if verdict in OBJECTIONS else written(reason)
     prove_ahead(amendment)
     head = law.lock_head()
     siblings = lock_siblings(amendment)

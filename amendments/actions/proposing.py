@@ -15,6 +15,7 @@ from amendments.rebasing import rebase
 from config.live import publish as announce
 from constitution import actions as law
 from constitution.models import Principle, User, Version
+from constitution.texts import written
 
 
 @transaction.atomic
@@ -59,7 +60,7 @@ def propose(
         cluster=cluster,
         producer=producer,
         author=by if isinstance(by, User) else None,
-        rationale=rationale,
+        rationale=written(rationale),
         alternatives=[dict(alternative) for alternative in alternatives],
         measured=dict(measured or {}),
         priority=priority,

@@ -7,12 +7,12 @@ from django.utils import timezone
 
 from amendments import notices, states
 from amendments.errors import AlreadyDecided, NothingToChange
-from amendments.models import Amendment, Notice, NoticeKind, Revision
+from amendments.models import Amendment, Revision
 from amendments.operations import Operations, apply, content_digest, dump, highest_tier
 from config.live import publish as announce
 from constitution import ledger
 from constitution.models import User, Version
-from constitution.texts import ClauseText
+from constitution.texts import ClauseText, written
 
 
 def lock(amendment: Amendment) -> Amendment:
@@ -93,27 +93,12 @@ def write_revision(row: Amendment, operations: Operations, *, author: User | Non
         operations=dump(operations),
         digest=content_digest(operations),
         author=author,
-        note=note,
+        note=written(note),
     )
 
 
 def record(action: str, row: Amendment, *, by: User | str, detail: Mapping[str, Any] | None = None) -> None:
     """Tell whom it concerns, and write it down: the last thing in the transaction of a change."""
     notices.after(row, by=by)
-    said = {"content": row.digest, **(detail or {}), **_known(row)}
+    said = {"content": row.digest, **(detail or {}), **notices.known_detail(row)}
     ledger.append(action=action, by=by, subject=f"amendment:{row.pk}", detail=said)
-
-
-def _known(row: Amendment) -> dict[str, Any]:
-    """Of a known item that is closed, what was right and who planted it. Earlier the ledger would give it away."""
-    if row.is_undecided or not row.is_known:
-        return {}
-    by = row.known.planted_by
-    told = Notice.objects.filter(amendment=row, kind=NoticeKind.DECIDED)
-    early = told.exclude(recipient__in=row.reviews.values("reviewer"))
-    return {
-        "known_item": row.known.name,
-        "right": row.known_verdict,
-        "planted_by": str(by) if by else "a command",
-        "told_without_a_vote": sorted(early.values_list("recipient__username", flat=True)),
-    }

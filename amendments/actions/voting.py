@@ -52,7 +52,7 @@ def edit_and_accept(*, amendment: Amendment, by: User, seen_digest: str, text: s
 @transaction.atomic
 def reject(*, amendment: Amendment, by: User, seen_digest: str, reason: str) -> Amendment:
     """Turn the content that `by` has seen down, with a reason for its proposer. Publishes nothing."""
-    policies.check_says_why(reason)
+    reason = policies.check_says_why(reason)
     row = lock(amendment)
     policies.check_can_review(row, by)
     after(row, _cast(row, by=by, seen_digest=seen_digest, verdict=Verdict.REJECT, reason=reason))
@@ -62,7 +62,7 @@ def reject(*, amendment: Amendment, by: User, seen_digest: str, reason: str) -> 
 @transaction.atomic
 def request_changes(*, amendment: Amendment, by: User, seen_digest: str, reason: str) -> Amendment:
     """Ask for another wording, with what to change: it is the proposer's turn until the text is edited."""
-    policies.check_says_why(reason)
+    reason = policies.check_says_why(reason)
     row = lock(amendment)
     policies.check_can_request_changes(row, by)
     after(row, _cast(row, by=by, seen_digest=seen_digest, verdict=Verdict.CHANGES, reason=reason))

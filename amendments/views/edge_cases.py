@@ -204,14 +204,13 @@ def _mark(request: PersonRequest, chosen: list[EdgeCase]) -> int:
     duplicate_of = EdgeCase.objects.filter(pk=int(other)).first() if is_key else None
     if other and said["kind"] == MarkKind.DUPLICATE and duplicate_of is None:
         raise Refused(f"There is no edge case {other[:20]}.")
-    note = said.get("note", "").replace("\x00", "").strip()
     return cases.mark(
         cases=chosen,
         kind=MarkKind(said["kind"]),
         by=request.user,
         duplicate_of=duplicate_of,
         signal=said.get("signal", ""),
-        note=note,
+        note=said.get("note", ""),
     )
 
 

@@ -70,7 +70,7 @@ def _period(request: PersonRequest) -> tuple[Period, str]:
         asked = Period(*(date.fromisoformat(request.GET.get(name, "")) for name in ("from", "to")))
     except ValueError:
         return usual, "Choose two days, such as 2026-01-31. These are the last 30 days."
-    if not 1 <= asked.days <= insights.LONGEST:
+    if not 1 <= asked.days <= insights.LONGEST or asked.last == date.max:
         return usual, "The second day comes after the first, two years later at most. These are the last 30 days."
     return asked, ""
 

@@ -16,6 +16,7 @@ from amendments.views.words import REASONS
 from constitution.errors import Refused
 from constitution.models import Role, User
 from constitution.people import PersonRequest
+from constitution.texts import written
 
 FIELDS = ("do", "reason", "note", "until", "to", "of")
 VERBS = (
@@ -93,7 +94,7 @@ def _day(written: str) -> date:
 def _reviewer(name: str) -> User | None:
     if not name:
         return None
-    if found := User.objects.filter(username=name).first():
+    if found := User.objects.filter(username=written(name)).first():
         return found
     raise Refused(f"There is nobody called {name}.")
 

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any
 
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils.http import parse_etags
 from ninja import Query, Router, Status
@@ -15,7 +16,7 @@ from constitution.api.problems import Problem, missing
 from constitution.api.reading import AfterSlug, clause_value
 from constitution.api.values import LARGEST, PAGE, Limit, ProfileSlug
 from constitution.digests import digest
-from constitution.models import ProfileRevision, User, Version
+from constitution.models import Profile, ProfileRevision, User, Version
 from constitution.profile_texts import ProfileText
 
 router = Router(tags=["Profiles"])
@@ -62,11 +63,9 @@ def replace_profile(
     request: HttpRequest, response: HttpResponse, slug: ProfileSlug, content: ProfileText
 ) -> dict[str, Any]:
     """Replace what a profile says. Earlier revisions are kept."""
-    seen = _seen(request, slug)
-    try:
+    with transaction.atomic():
+        seen = _lock(request, slug)
         profiles.revise(profile=seen.profile, content=content, by=_caller(request), seen_digest=seen.digest)
-    except profiles.ProfileMoved:
-        raise _moved(_find(request, slug)) from None
     return _shown(response, _find(request, slug))
 
 
@@ -75,8 +74,9 @@ def replace_profile(
 )
 def set_base(request: HttpRequest, response: HttpResponse, slug: ProfileSlug, base: values.Base) -> dict[str, Any]:
     """Pin a profile to a version, or let it follow the head."""
-    seen = _seen(request, slug)
-    profiles.follow(profile=seen.profile, pinned_to=_pin(base.pinned_to), by=_caller(request))
+    with transaction.atomic():
+        seen = _lock(request, slug)
+        profiles.follow(profile=seen.profile, pinned_to=_pin(base.pinned_to), by=_caller(request))
     return _shown(response, _find(request, slug))
 
 
@@ -106,9 +106,14 @@ def _pin(number: int | None) -> Version | None:
     return found
 
 
-def _seen(request: HttpRequest, slug: str) -> ProfileRevision:
-    """What the profile says now, where that is what the caller has read. Raises Problem."""
+def _lock(request: HttpRequest, slug: str) -> ProfileRevision:
+    """What the profile says now, where that is what the caller has read; nobody changes it before the transaction ends.
+
+    Raises Problem.
+    """
     asked = parse_etags(request.headers.get("If-Match", ""))
+    # Before anything of it is read: of two with the same ETag the second finds what the first has made of it.
+    Profile.objects.select_for_update().filter(owner=used(request).owner, slug=slug).first()
     current = _find(request, slug)
     if not asked:
         raise Problem("unconditional", "Send If-Match with the ETag of the profile as you read it.")

@@ -1,6 +1,5 @@
 """What an import says about a document: where it could not, or could only partly, say the same."""
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,9 +9,6 @@ from constitution.texts import HIDDEN
 # link: points to a file of examples. reference: points to what is no clause. character: was taken out.
 # scope: holds in fewer places than ours can say. release: concerns the release before this one.
 Kind = Literal["unmapped", "kept", "example", "link", "reference", "character", "scope", "release"]
-
-# Hidden characters, and halves of characters: JSON can name those, but no text can hold them.
-UNREADABLE = re.compile(HIDDEN.pattern + r"|[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,5 +26,5 @@ class Note:
 
 def readable(line: str) -> tuple[str, str]:
     """`line` without hidden characters, and the code points that were taken out ("U+202E, U+0007")."""
-    found = sorted(set(UNREADABLE.findall(line)))
-    return UNREADABLE.sub("", line), ", ".join(f"U+{ord(mark):04X}" for mark in found)
+    found = sorted(set(HIDDEN.findall(line)))
+    return HIDDEN.sub("", line), ", ".join(f"U+{ord(mark):04X}" for mark in found)

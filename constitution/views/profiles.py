@@ -26,7 +26,8 @@ NEWS_WORDS = {"added": "in force now", "repealed": "no longer in force", "revise
 
 @require_safe
 def index(request: PersonRequest) -> HttpResponse:
-    found = list(_rows().filter(slug__gt=request.GET.get("after", ""))[: PAGE + 1])
+    after = request.GET.get("after", "").replace("\x00", "")
+    found = list(_rows().filter(slug__gt=after)[: PAGE + 1])
     head = Version.objects.head()
     newest = {each.profile_id: each for each in _newest(found)}
     context = {

@@ -27,6 +27,13 @@ def desk(client: Client, reviewer: User) -> Client:
     return client
 
 
+@pytest.mark.parametrize("day", ["9999-12-31", "9999-12-30", "0001-01-01"])
+def test_last_and_first_day_of_all_are_answered(desk: Client, day: str) -> None:
+    for address in (f"{URL}?from={day}&to={day}", f"{URL}?from={day}", f"{URL}?to={day}"):
+        assert desk.get(address).status_code in (200, 422)
+    assert desk.get(f"{URL}acceptance.csv?from={day}&to={day}").status_code in (200, 404)
+
+
 @pytest.fixture
 def month(db: None) -> Period:
     today = timezone.localdate()

@@ -16,15 +16,20 @@ from amendments.models import (
     Claim,
     Clearance,
     Cluster,
+    Notice,
+    NoticeKind,
     Producer,
     ProducerStanding,
     Review,
 )
+from amendments.operations import AddExample
 from constitution import ledger
 from constitution.errors import Refused
 from constitution.models import LedgerEntry, User, Version
 from tests.amendments.conftest import Propose
+from tests.amendments.planting import plant
 from tests.amendments.test_pages import HOSTILE
+from tests.factories import make_example
 from tests.races import at_once
 
 
@@ -192,6 +197,31 @@ def test_clearance_takes_a_second_person_where_a_tier_asks_for_several(
     assert _clear(producers.order_clearance(producer=producer, reason="All the same.", by=other_reviewer)) == 1
 
 
+def test_clearance_tells_who_voted_and_says_of_a_known_item_what_it_was(
+    file_proposal: Propose, producer: Producer, reviewer: User, other_reviewer: User, board_member: User
+) -> None:
+    voted, silent = _file(file_proposal, 2)
+    known = plant("terse", "T-03", "reject")
+    AcceptanceRule.objects.create(tier=voted.tier, reviewers=2, quorum=1)
+    for row in (voted, known):
+        actions.accept(amendment=row, by=other_reviewer, seen_digest=row.digest)
+    actions.refer(amendment=voted, by=reviewer, reason="Values.")
+    actions.vote(amendment=voted, by=board_member, seen_digest=voted.digest, verdict="for")
+    _quarantine(producer, by=other_reviewer)
+    assert _clear(producers.order_clearance(producer=producer, reason="All the same.", by=reviewer)) == 3
+
+    told = Notice.objects.filter(kind=NoticeKind.DECIDED)
+    assert set(told.filter(amendment=voted).values_list("recipient", "sentence")) == {
+        (other_reviewer.pk, "It was rejected: All the same."),
+        (board_member.pk, "It was rejected: All the same."),
+    }
+    assert [notice.recipient for notice in told.filter(amendment=known)] == [other_reviewer]
+    assert not told.filter(amendment=silent).exists()
+    entry = LedgerEntry.objects.get(action="amendment rejected", subject=f"amendment:{known.pk}")
+    assert (entry.detail["known_item"], entry.detail["right"]) == ("terse", "reject")
+    ledger.verify()
+
+
 def test_clearance_takes_every_undecided_state(
     file_proposal: Propose, producer: Producer, reviewer: User, one_reviewer_decides: None
 ) -> None:
@@ -340,6 +370,25 @@ def test_acceptance_tells_as_written_from_edited_and_by_how_much(
     assert (found.share.k, found.share.n, found.as_written) == (1, 2, 1)
     assert acceptance.words_changed("Help with all harmless requests.", "Help with all harmless questions.") == 0.2
     assert acceptance.words_changed("", "") == 0
+
+
+def test_other_answers_of_a_decided_example_count_as_a_change(
+    constitution: Version, producer: Producer, reviewer: User, one_reviewer_decides: None
+) -> None:
+    clause = next(clause for clause in constitution.texts() if clause.principle == "G-01")
+    example = make_example("How do I kill a hanging job?", "help")
+    proposal = actions.propose(
+        by=producer,
+        base=constitution,
+        operations=(AddExample(principle="G-01", before=clause.digest, example=example),),
+        rationale="It declined.",
+    )
+    answers = [("Find its number with ps, then kill it.", example.wrong)]
+    actions.edit_examples(amendment=proposal, by=reviewer, seen_digest=proposal.digest, answers=answers)
+    _decide(proposal, states.ACCEPTED, reviewer, version=constitution)
+    changed = acceptance.edits(producer)
+    assert changed is not None
+    assert changed.median == pytest.approx((4 + 8) / (17 + 21))  # the words of both answers, of all
 
 
 def test_reasons_are_grouped_by_the_canned_one(file_proposal: Propose, producer: Producer, reviewer: User) -> None:

@@ -1,5 +1,6 @@
 """Profiles over the API: what is refused, what is kept, and that nobody sees another's."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from django.test import Client
 from constitution.models import LedgerEntry, Profile, User, Version
 from tests import factories
 from tests.constitution.test_api import ROOT, client_of, get, ids, publish_after
+from tests.races import at_once
 
 WARD: dict[str, Any] = {"principle": "A-01", "tier": 2, "title": "Name the ward", "text": "Say which ward can help."}
 ACME: dict[str, Any] = {
@@ -132,3 +134,27 @@ def test_pages_of_profiles_join_without_a_gap(api: Client) -> None:
     first = get(api, "/profiles?limit=2")
     rest = get(api, first["next"].removeprefix(ROOT))
     assert [row["slug"] for row in first["items"] + rest["items"]] == ["one", "three", "two"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("attempt", range(6))
+@pytest.mark.parametrize(
+    ("other_path", "other_body"), [("/profiles/acme/base", {"pinned_to": 2}), ("/profiles/acme", {**ACME, "name": "A"})]
+)
+def test_of_two_writers_with_the_same_tag_one_wins(
+    constitution: Version, reviewer: User, other_path: str, other_body: dict[str, Any], attempt: int
+) -> None:
+    publish_after(constitution, factories.small_constitution()[:2])
+    one, other = client_of(reviewer), client_of(reviewer)
+    tag = send(one.post, "/profiles", ACME, 201)["ETag"]
+
+    def put(api: Client, path: str, body: dict[str, Any]) -> Callable[[], int]:
+        headers = {"if-match": tag}
+        address = f"{ROOT}{path}"
+        return lambda: api.put(address, body, content_type="application/json", headers=headers).status_code
+
+    statuses = at_once(put(one, "/profiles/acme/base", {"pinned_to": 1}), put(other, other_path, other_body))
+
+    assert sorted(map(str, statuses)) == ["200", "412"]
+    written = LedgerEntry.objects.filter(action__in=["profile pinned", "profile revised"])
+    assert written.count() == 1
