@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from amendments.likeness import Entry, Index, Sketch, sketch
 from amendments.models import EvaluationPrompt, Scenario
@@ -42,9 +43,11 @@ def held_out_entries(scenarios: Iterable[Scenario]) -> Iterator[Entry]:
     return (Entry(sketch(row.prompt), row.label, HELD_OUT) for row in scenarios if row.held_out)
 
 
-def registered_entries() -> Iterator[Entry]:
-    """The prompts of all sets that are registered and not retired, as entries of an index. Streams."""
+def registered_entries(*, since: datetime | None = None) -> Iterator[Entry]:
+    """The prompts of all sets that are registered (`since` then) and not retired, as entries of an index. Streams."""
     rows = EvaluationPrompt.objects.filter(set__retired_at=None).order_by("pk")
+    if since:
+        rows = rows.filter(set__registered_at__gte=since)
     fields = ("digest", "marks", "label", "set__name")
     for found, marks, label, name in rows.values_list(*fields).iterator(chunk_size=CHUNK):
         yield Entry(Sketch(found, bytes(marks)), label, f"the evaluation set {name}")

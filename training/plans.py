@@ -124,6 +124,16 @@ def freeze(
     )
 
 
+def near(plan: Plan, entries: Iterable[Entry]) -> int:
+    """How many of the requests that a plan trains on say the same as one of these prompts, or nearly the same."""
+    reserved = Reserved(entries)
+    if not len(reserved):
+        return 0
+    examples = [(e.request, LABELS.get(e.expects, "")) for clause in plan.clauses for e in clause.examples]
+    learnt = [*examples, *((row.prompt, row.label) for row in plan.train), *((e.request, e.label) for e in plan.edited)]
+    return sum(reserved.why(text, label) is not None for text, label in learnt)
+
+
 def data_digest(plan: Plan) -> str:
     """SHA-256 over everything that the plan trains on and measures with."""
     content = plan.as_json()

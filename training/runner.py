@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,14 @@ import structlog
 from django.conf import settings
 from django.db import OperationalError, connection
 
+from amendments.reserved import registered_entries
 from config import env
 from config.embedded.identity import LAUNCH
 from training import actions, artefacts, bands, judging, leases, outcomes, plans, progress, room
 from training.errors import StageFailed
 from training.models import Round
 from training.recipes.files import read_json, write_json
-from training.recipes.plan import STAGES, PlanError
+from training.recipes.plan import STAGES, Plan, PlanError
 
 EXIT_PAUSED = 75
 EXIT_STOPPED = 143
@@ -48,6 +50,8 @@ WITHHELD = frozenset(
     {"SECRET_KEY", "DATABASE_URL", "BROKER_URL", "EMAIL_URL", "ARTEFACTS_URL"}
     | {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
 )
+# Sets are read a moment before a round's row is written.
+SINCE_PLANNED = timedelta(minutes=1)
 # So often the chunks that a stage has finished are shared, where machines share files.
 SHARE_SECONDS = 30.0
 
@@ -118,6 +122,7 @@ def _prepare(round_: Round, model: str) -> Path:
     artefacts.take_over(round_, folder)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "plan.json").exists():
+        _check_kept_out(round_)
         plan = plans.start(round_.plan, round_pk=round_.pk, model=model)
         bands.give(folder, plan)
         plan.write(folder / "plan.json")
@@ -129,6 +134,16 @@ def _prepare(round_: Round, model: str) -> Path:
     elif round_.pause:
         acknowledge(folder, int(round_.pause["step"]))
     return folder
+
+
+def _check_kept_out(round_: Round) -> None:
+    """Refuse to train on what somebody has registered as an evaluation set since the round was planned."""
+    since = round_.created_at - SINCE_PLANNED
+    if count := plans.near(Plan.from_json(round_.plan), registered_entries(since=since)):
+        raise StageFailed(
+            f"{count} of the requests that it would train on are in an evaluation set, or nearly, that was registered "
+            "after the round was planned. Abort it and begin another one, which leaves them out."
+        )
 
 
 def acknowledge(folder: Path, step: int) -> None:

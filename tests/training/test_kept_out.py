@@ -1,8 +1,10 @@
 """What a round may not train on: near-duplicates of what it, or anybody, is measured with."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from amendments.evaluation_sets import register
 from amendments.likeness import Entry, sketch
@@ -11,10 +13,11 @@ from amendments.reserved import registered_entries
 from constitution.digests import digest
 from constitution.models import Version
 from tests.training.conftest import make_scenarios
-from training import coordinator
+from training import actions, coordinator, leases, runner
 from training.models import Round
 from training.plans import freeze
 from training.recipes.plan import LeftOut, Plan
+from training.states import FAILED
 
 pytestmark = pytest.mark.django_db
 SET = "the evaluation set theirs"
@@ -118,3 +121,20 @@ def test_round_that_a_tick_opens_keeps_registered_sets_out(tmp_path: Path, secon
     assert row.prompt not in prompts(plan)
     assert any("the evaluation set theirs" in found.reason for found in plan.left_out)
     assert len(list(registered_entries())) == 1
+
+
+def test_round_that_was_planned_before_a_set_was_registered_does_not_start_on_it(
+    second_version: Version, tmp_path: Path, tiny_model: Path
+) -> None:
+    queued = actions.open_round(version=second_version, plan=make_plan(second_version))
+    Round.objects.update(created_at=timezone.now() - timedelta(hours=1))
+    theirs = tmp_path / "theirs.csv"
+    theirs.write_text(f"prompt\n{queued.plan['train'][0]['prompt']} Please.\n")
+    register(path=theirs, name="theirs", by="a test")
+    claimed = leases.claim(Round)
+    assert claimed is not None
+    runner.run(claimed, model=lambda: str(tiny_model), stop_asked=lambda: False)
+    claimed.refresh_from_db()
+    assert claimed.state == FAILED
+    assert claimed.error.startswith("1 of the requests that it would train on")
+    assert not (runner.folder_of(claimed) / "plan.json").exists()
