@@ -155,17 +155,16 @@ def _data(plan: Plan, source: Path, base: Path) -> Path:
 
 
 def _train(plan: Plan, folder: Path, data: Path, seed: int) -> None:
-    if (folder / TRAINED[-1] / "done.json").exists():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    looks = dataclasses.replace(plan.stages.looks, warn=NEVER_WARN, low=NEVER_LOW)
-    control = dataclasses.replace(plan, seed=seed, stages=dataclasses.replace(plan.stages, looks=looks))
-    control.write(folder / "plan.json")
-    for stage in DATA:
-        shutil.copytree(data / stage, folder / stage, dirs_exist_ok=True)
-    for stage in TRAINED:
-        _run(stage, folder)
-    for name in LARGE:
+    if not (folder / TRAINED[-1] / "done.json").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        looks = dataclasses.replace(plan.stages.looks, warn=NEVER_WARN, low=NEVER_LOW)
+        control = dataclasses.replace(plan, seed=seed, stages=dataclasses.replace(plan.stages, looks=looks))
+        control.write(folder / "plan.json")
+        for stage in DATA:
+            shutil.copytree(data / stage, folder / stage, dirs_exist_ok=True)
+        for stage in TRAINED:
+            _run(stage, folder)
+    for name in LARGE:  # also after a kill that came before this
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
