@@ -178,18 +178,26 @@ def fetch_model(checkpoint: Checkpoint, folder: Path) -> bool:
     return bool(files)
 
 
-def remove_model(checkpoint: Checkpoint, names: Sequence[str]) -> None:
-    """Remove the weights in these folders of a model's round from the store, but for what another round has as well."""
-    row = SharedFiles.objects.filter(round=checkpoint.round_id).first() if is_shared() else None
-    if row is None:
-        return
-    going = {name for name in row.files if name.endswith(WEIGHTS) and name.rpartition("/")[0] in names}
+def weights_of(round_: Round, names: Sequence[str]) -> Files:
+    """The weights that the store has in these folders of a round."""
+    row = SharedFiles.objects.filter(round=round_).first() if is_shared() else None
+    files = row.files if row else {}
+    return {name: file for name, file in files.items() if name.endswith(WEIGHTS) and name.rpartition("/")[0] in names}
+
+
+def remove_weights(round_: Round, names: Sequence[str]) -> None:
+    """Remove the weights in these folders of a round that is over from the store, but for what another has as well.
+
+    Raises StoreUnreachable.
+    """
+    going = weights_of(round_, names)
     if not going:
         return
+    row = SharedFiles.objects.get(round=round_)
     others = SharedFiles.objects.exclude(pk=row.pk).order_by("pk").values_list("files", flat=True)
     kept = {file["digest"] for files in others for file in files.values()}
     with opened() as store:
-        for digest in {row.files[name]["digest"] for name in going} - kept:
+        for digest in {file["digest"] for file in going.values()} - kept:
             store.remove(digest)
     SharedFiles.objects.filter(pk=row.pk).update(files={n: file for n, file in row.files.items() if n not in going})
 

@@ -152,17 +152,16 @@ def _key(name: str) -> tuple[str, str]:
 
 
 def _train(plan: Plan, folder: Path, judge: Mapping[str, Any], seed: int) -> None:
-    if (folder / TRAINED[-1] / "done.json").exists():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    looks = dataclasses.replace(plan.stages.looks, warn=NEVER_WARN, low=NEVER_LOW)
-    control = dataclasses.replace(plan, seed=seed, stages=dataclasses.replace(plan.stages, looks=looks))
-    control.write(folder / "plan.json")
-    write_json(folder / "judge.json", judge)
-    for stage in (*DATA, *TRAINED):
-        if not (folder / stage / "done.json").exists():
-            _run(stage, folder)
-    for name in LARGE:
+    if not (folder / TRAINED[-1] / "done.json").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        looks = dataclasses.replace(plan.stages.looks, warn=NEVER_WARN, low=NEVER_LOW)
+        control = dataclasses.replace(plan, seed=seed, stages=dataclasses.replace(plan.stages, looks=looks))
+        control.write(folder / "plan.json")
+        write_json(folder / "judge.json", judge)
+        for stage in (*DATA, *TRAINED):
+            if not (folder / stage / "done.json").exists():
+                _run(stage, folder)
+    for name in LARGE:  # also after a kill that came before this
         shutil.rmtree(folder / name, ignore_errors=True)
 
 

@@ -13,7 +13,11 @@ from constitution.models import User, Version, immutable
 from training import states
 from training.alert_records import Alert, AlertKind, Delivery, Webhook  # noqa: F401  as with the next
 from training.artefact_records import SharedFiles  # noqa: F401  as with the next
-from training.promotion_records import Promotion, Removal  # noqa: F401  Django finds tables through this module
+from training.promotion_records import (  # noqa: F401  Django finds tables through this module
+    Clearance,
+    Promotion,
+    Removal,
+)
 from training.scheduling_records import Hold, Pace  # noqa: F401  as with the one before
 from training.signal_records import SignalCard, SignalReading  # noqa: F401
 

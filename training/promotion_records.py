@@ -1,4 +1,4 @@
-"""What people decided of finished models: which one is in use, and whose weights were removed."""
+"""What people decided of models and of what rounds left: which model is in use, and what was removed."""
 
 import pgtrigger
 from django.db import models
@@ -81,3 +81,30 @@ class Removal(models.Model):
 
     def __str__(self) -> str:
         return f"removal of checkpoint {self.checkpoint_id}"
+
+
+class Clearance(models.Model):
+    """What an aborted round left that is large was removed to make room. Immutable; the round's record stays."""
+
+    round = models.OneToOneField("training.Round", on_delete=models.PROTECT, related_name="clearance")
+    size = models.PositiveBigIntegerField(help_text="Bytes that this freed.")
+    by = models.CharField(max_length=200, help_text="The person, or the name of the process.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        triggers = immutable(
+            pgtrigger.Trigger(
+                name="of_what_was_aborted",
+                operation=pgtrigger.Insert,
+                when=pgtrigger.Before,
+                func="""
+                    IF NOT EXISTS (SELECT 1 FROM training_round WHERE id = NEW.round_id AND state = 'aborted') THEN
+                        RAISE EXCEPTION 'round % was not aborted, so what it left is kept', NEW.round_id;
+                    END IF;
+                    RETURN NEW;
+                """,
+            )
+        )
+
+    def __str__(self) -> str:
+        return f"clearance of round {self.round_id}"

@@ -6,6 +6,7 @@ and comes to the same result: stages see to that themselves, and what is written
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,6 +40,7 @@ MOST_TRIES = 8
 LOG_TAIL = 4000
 # What these save on the way goes with the random state of a process, and is not shared.
 TRAINED = frozenset({"sft", "dpo"})
+SAVED = "checkpoints"
 FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT})
 # As Python, safetensors and torch, which keeps the number to itself, say it of what they could not write.
 FULL_DISK_SAID = (
@@ -111,6 +113,8 @@ def _run_stages(model: Callable[[], str], round_: Round, check: leases.Check) ->
                 actions.pause(round_=round_, pause=read_json(folder / "pause.json"))
                 return
             _check_exit(round_, stage, code)
+        # A stage that is done is not begun again, so what it saved to go on from is of use to nobody.
+        shutil.rmtree(folder / stage / SAVED, ignore_errors=True)
     while progress.drain(round_, folder / "progress.jsonl"):
         pass
     actions.finish(round_=round_, outcome=outcomes.read(round_, folder))

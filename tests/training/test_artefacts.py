@@ -15,14 +15,16 @@ from pytest_django import Settings
 from amendments.models import Scenario
 from constitution import ledger
 from constitution.models import User, Version
-from tests.training.finished import make_judge_card, make_model
+from tests.training.conftest import make_plan
+from tests.training.finished import make_judge_card, make_model, write_weights
 from tests.training.test_runner import hold, run_once, run_to_the_end, wait_until
-from training import artefacts, bands, leases, promotion, registry, runner
+from training import actions, artefacts, bands, leases, promotion, registry, runner
 from training import promotion_policies as policies
 from training.artefact_records import SharedFiles
 from training.artefacts import FileAltered, StoreUnreachable
 from training.errors import LeaseLost
 from training.models import Checkpoint, Round
+from training.promotion_records import Clearance
 from training.recipes.files import digest_file, read_json, write_json
 from training.states import DONE, FAILED, QUEUED
 
@@ -315,6 +317,40 @@ def test_removed_weights_leave_the_store_but_for_what_another_round_has(
     call_command("prune_models", "--keep", "1")
     on_host("third")
     assert registry.check_intact(newer)
+
+
+def test_weights_of_an_aborted_round_leave_the_store(
+    model: Checkpoint, store: Any, on_host: MoveTo, second_version: Version, operator: User
+) -> None:
+    on_host("first")
+    actions.open_round(version=second_version, plan=make_plan(second_version))
+    claimed = leases.claim(Round)
+    assert claimed is not None
+    folder = runner.folder_of(claimed)
+    artefacts.take_over(claimed, folder)
+    write_weights(folder / "sft" / "adapter", "half a model")
+    (folder / "dpo").mkdir()
+    shutil.copytree(registry.folder_of(model), folder / "dpo" / "adapter")  # as another round has it
+    write_json(folder / "looks.json", {})
+    before = blobs(store)
+    artefacts.share(claimed, folder)
+    actions.abort(round_=claimed, by=operator, note="Not needed.")
+    Round.objects.filter(pk=claimed.pk).update(finished_at=timezone.now() - timedelta(hours=1))
+    on_host("second")
+    call_command("prune_models", "--keep", "1")
+    files = SharedFiles.objects.get(round=claimed).files
+    assert files.keys() == {"looks.json", "sft/adapter/adapter_config.json", "dpo/adapter/adapter_config.json"}
+    assert len(set(blobs(store)) - set(before)) == 1, "its looks; both settings are the model's, too"
+    assert Clearance.objects.get().size == len("half a model") + model_bytes(model)
+    on_host("third")
+    assert registry.check_intact(model)
+    on_host("first")
+    call_command("prune_models", "--keep", "1")
+    assert not (folder / "sft" / "adapter").exists()
+
+
+def model_bytes(model: Checkpoint) -> int:
+    return sum(file["size"] for name, file in artefacts.of_model(model).items() if name.endswith(artefacts.WEIGHTS))
 
 
 def test_nothing_is_shared_where_no_store_is_named(claimed_round: Round, settings: Settings) -> None:

@@ -1,21 +1,25 @@
 """Making room on the disk, and looking whether what is there is what rounds left."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.db.utils import DatabaseError
+from django.utils import timezone
 
 from amendments.models import Scenario
 from constitution import ledger
 from constitution.errors import NotAllowed, Refused
 from constitution.models import LedgerEntry, User, Version
 from tests.races import at_once
-from tests.training.finished import make_judge_card, make_model
-from training import promotion, registry, retention, runner
-from training.models import Checkpoint
-from training.promotion_records import Promotion, Removal
+from tests.training.conftest import make_plan
+from tests.training.finished import PAUSE, make_judge_card, make_model
+from training import actions, leases, promotion, registry, retention, runner
+from training.models import Checkpoint, Round
+from training.promotion_records import Clearance, Promotion, Removal
+from training.states import FAILED, PAUSED, QUEUED, RUNNING
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("scenarios")]
 
@@ -53,6 +57,135 @@ def test_prune_keeps_what_was_promoted_and_the_newest(
     call_command("prune_models", "--keep", "2")
     assert Removal.objects.count() == 1
     ledger.verify()
+
+
+@pytest.fixture
+def aborted(second_version: Version, scenarios: list[Scenario], operator: User) -> Round:
+    """An aborted round with all that is large, and what is not, an hour after."""
+    round_ = actions.open_round(version=second_version, plan=make_plan(second_version))
+    leave_files(round_)
+    actions.abort(round_=round_, by=operator, note="Not needed.")
+    Round.objects.filter(pk=round_.pk).update(finished_at=timezone.now() - timedelta(hours=1))
+    return Round.objects.get(pk=round_.pk)
+
+
+def leave_files(round_: Round) -> Path:
+    """What a round that got as far as DPO has on the disk."""
+    folder = runner.folder_of(round_)
+    for name in (*retention.WEIGHTS, *retention.SAVED):
+        (folder / name / "deeper").mkdir(parents=True)
+        (folder / name / "deeper" / "large.bin").write_bytes(bytes(100))
+    (folder / "log.txt").write_text("What it said.")
+    (folder / "sft" / "done.json").write_text("{}")
+    return folder
+
+
+def files(folder: Path) -> set[str]:
+    return {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_aborted_round_leaves_its_records_alone(
+    aborted: Round, operator: User, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = runner.folder_of(aborted)
+    before = files(folder)
+    call_command("prune_models", "--keep", "1", "--dry-run")
+    assert f"Round {aborted.pk}, aborted, 600\xa0bytes: goes\n600\xa0bytes would be freed." in capsys.readouterr().out
+    assert files(folder) == before
+    assert not Clearance.objects.exists()
+    call_command("prune_models", "--keep", "1", "--by", "otto")
+    assert files(folder) == {"log.txt", "sft/done.json"}
+    assert (Clearance.objects.get().size, Clearance.objects.get().by) == (600, str(operator))
+    entry = LedgerEntry.objects.get(action="round files removed")
+    assert (entry.subject, entry.actor, entry.detail) == (f"round:{aborted.pk}", operator, {"bytes": 600})
+    call_command("prune_models", "--keep", "1")
+    assert LedgerEntry.objects.filter(action="round files removed").count() == 1
+    assert "Round" not in capsys.readouterr().out.partition("freed.")[2]
+    ledger.verify()
+
+
+def test_kill_between_the_record_and_the_files_of_an_aborted_round_loses_nothing(aborted: Round) -> None:
+    retention.clear(left=retention.leftovers()[0])
+    assert (runner.folder_of(aborted) / "sft" / "adapter").exists()
+    call_command("prune_models", "--keep", "1")
+    assert files(runner.folder_of(aborted)) == {"log.txt", "sft/done.json"}
+    retention.clear(left=retention.Left(aborted, 600))
+    assert Clearance.objects.count() == 1
+
+
+def test_aborted_round_whose_worker_may_still_be_at_it_is_left_alone(aborted: Round) -> None:
+    Round.objects.filter(pk=aborted.pk).update(finished_at=timezone.now())
+    before = files(runner.folder_of(aborted))
+    call_command("prune_models", "--keep", "1")
+    assert files(runner.folder_of(aborted)) == before
+
+
+@pytest.mark.parametrize("state", [QUEUED, RUNNING, PAUSED, FAILED])
+def test_round_that_may_go_on_loses_nothing(second_version: Version, state: str) -> None:
+    round_ = actions.open_round(version=second_version, plan=make_plan(second_version))
+    before = files(leave_files(round_))
+    if state != QUEUED:
+        claimed = leases.claim(Round)
+        assert claimed is not None
+        if state == PAUSED:
+            actions.pause(round_=claimed, pause=PAUSE)
+        elif state == FAILED:
+            actions.fail(job=claimed, error="Out of memory.")
+            Round.objects.filter(pk=round_.pk).update(finished_at=timezone.now() - timedelta(days=9))
+    assert Round.objects.get().state == state
+    call_command("prune_models", "--keep", "1")
+    assert files(runner.folder_of(round_)) == before
+    with pytest.raises(DatabaseError, match="was not aborted"), transaction.atomic():
+        Clearance.objects.create(round=round_, size=1, by="somebody")
+
+
+def test_only_operators_clear_in_their_name(aborted: Round, reviewer: User) -> None:
+    with pytest.raises(NotAllowed):
+        retention.clear(left=retention.leftovers()[0], by=reviewer)
+    assert not Clearance.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_who_clear_at_once_write_it_down_once(aborted: Round) -> None:
+    left = retention.leftovers()[0]
+    at_once(lambda: retention.clear(left=left), lambda: retention.clear(left=left))
+    assert Clearance.objects.count() == LedgerEntry.objects.filter(action="round files removed").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_who_remove_at_once_write_it_down_once(models: list[Checkpoint]) -> None:
+    room = retention.rooms(keep=3)[-1]
+    at_once(lambda: retention.remove(room=room), lambda: retention.remove(room=room))
+    assert Removal.objects.count() == LedgerEntry.objects.filter(action="model files removed").count() == 1
+
+
+def test_link_in_an_aborted_round_is_not_followed(aborted: Round, tmp_path: Path) -> None:
+    precious = tmp_path / "elsewhere" / "file.txt"
+    precious.parent.mkdir()
+    precious.write_text("precious")
+    adapter = runner.folder_of(aborted) / "sft" / "adapter"
+    (adapter / "link").symlink_to(precious.parent)
+    call_command("prune_models", "--keep", "1")
+    assert not adapter.exists()
+    assert precious.read_text() == "precious"
+
+
+def test_what_training_saved_on_the_way_goes_of_every_finished_round(
+    models: list[Checkpoint], overseer: User, capsys: pytest.CaptureFixture[str]
+) -> None:
+    promotion.promote(checkpoint=models[0], by=overseer, seen=None)
+    for model in models:
+        state = runner.folder_of(model.round) / "sft" / "checkpoints" / "checkpoint-2"
+        state.mkdir(parents=True)
+        (state / "optimizer.pt").write_bytes(bytes(50))
+    call_command("prune_models", "--keep", "4", "--dry-run")
+    said = capsys.readouterr().out
+    assert said.count("what training saved on the way, 50\xa0bytes: goes") == 4
+    assert "200\xa0bytes would be freed." in said
+    call_command("prune_models", "--keep", "4")
+    assert here(models) == [True] * 4
+    assert not any((runner.folder_of(model.round) / "sft" / "checkpoints").exists() for model in models)
+    assert all(registry.check_intact(model) for model in models)
 
 
 def test_newest_is_never_removed(models: list[Checkpoint]) -> None:

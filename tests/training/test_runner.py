@@ -154,6 +154,7 @@ def check_result(round_: Round, var: Path) -> None:
     assert Transcript.objects.filter(round=round_).count() == len(round_.plan["held_out"])
     weights = var / round_.checkpoint.path
     assert round_.checkpoint.digest == read_json(weights.parent / "done.json")["adapter"]
+    assert not list(runner.folder_of(round_).glob("*/checkpoints")), "nothing goes on from there any more"
     assert [card["stage"] for card in round_.data_card] == ["generate", "revise", "label"]
     assert round_.result is not None
     assert set(round_.result["seconds"]) == set(STAGES)
