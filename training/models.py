@@ -14,7 +14,7 @@ from training import states
 from training.alert_records import Alert, AlertKind, Delivery, Webhook  # noqa: F401  as with the next
 from training.artefact_records import SharedFiles  # noqa: F401  as with the next
 from training.promotion_records import Promotion, Removal  # noqa: F401  Django finds tables through this module
-from training.scheduling_records import Hold, Pace  # noqa: F401  as with the one before
+from training.scheduling_records import Hold, Pace, Unplanned  # noqa: F401  as with the one before
 from training.signal_records import SignalCard, SignalReading  # noqa: F401
 
 MAX_UNSCORED = 0.05
