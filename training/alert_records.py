@@ -15,22 +15,33 @@ class AlertKind(models.TextChoices):
     FAILED = "round.failed", "Round failed"
     UNCERTIFIED = "round.uncertified", "Round not certified"
     HELD = "round.held", "No room to start"
+    UNPLANNED = "round.unplanned", "No round can be planned"
     PROMOTED = "model.promoted", "Model put into use"
     ROLLED_BACK = "model.rolled_back", "Rolled back"
 
 
 class Alert(models.Model):
-    """Something that overseers and operators must know. Immutable; the same thing is told once."""
+    """Something that overseers and operators must know. Immutable; the same thing is told once.
+
+    It is about a round or its model; without one only where none can be planned.
+    """
 
     kind = models.CharField(max_length=20, choices=AlertKind.choices)
     key = models.CharField(max_length=80, unique=True, help_text="What happened, so that it is not told twice.")
     sentence = models.CharField(max_length=300)
-    round = models.ForeignKey("training.Round", on_delete=models.PROTECT, related_name="alerts")
+    round = models.ForeignKey("training.Round", null=True, on_delete=models.PROTECT, related_name="alerts")
     checkpoint = models.ForeignKey("training.Checkpoint", null=True, on_delete=models.PROTECT, related_name="alerts")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=Q(kind__in=AlertKind.values), name="alert_kind_known")]
+        constraints = [
+            models.CheckConstraint(condition=Q(kind__in=AlertKind.values), name="alert_kind_known"),
+            models.CheckConstraint(
+                condition=Q(kind=AlertKind.UNPLANNED, round=None)
+                | (~Q(kind=AlertKind.UNPLANNED) & Q(round__isnull=False)),
+                name="alert_of_a_round_or_of_none",
+            ),
+        ]
         triggers = immutable()
 
     def __str__(self) -> str:

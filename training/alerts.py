@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from amendments import notices
 from config.live import publish as announce
-from constitution.models import Role
+from constitution.digests import digest
+from constitution.models import Role, Version
 from training.alert_records import Alert, AlertKind, Delivery, Webhook
 from training.models import Evaluation, Round
 from training.promotion_records import Promotion
@@ -50,6 +51,12 @@ def held(row: Round, why: str) -> None:
     _tell(AlertKind.HELD, row, key=_key(row, AlertKind.HELD), sentence=why)
 
 
+def unplanned(version: Version, why: str) -> None:
+    """Tell that no round can be planned for a version; another reason is told anew."""
+    key = f"{AlertKind.UNPLANNED}:{version.pk}:{digest(why)[:16]}"
+    _tell(AlertKind.UNPLANNED, None, key=key, sentence=why)
+
+
 def promoted(made: Promotion) -> None:
     """Tell that a person put a model into use, or brought one back."""
     kind = AlertKind.ROLLED_BACK if made.restores_id else AlertKind.PROMOTED
@@ -64,7 +71,16 @@ def path_of(alert: Alert) -> str:
     """The page with the evidence."""
     if alert.checkpoint_id:
         return reverse("training:model-detail", args=[alert.checkpoint_id])
-    return reverse("training:round-detail", args=[alert.round_id])
+    if alert.round_id:
+        return reverse("training:round-detail", args=[alert.round_id])
+    return reverse("training:rounds")
+
+
+def about(alert: Alert) -> str:
+    """What it is about, by name."""
+    if alert.checkpoint_id:
+        return f"Model {alert.checkpoint_id}"
+    return f"Round {alert.round_id}" if alert.round_id else "Rounds"
 
 
 def latest() -> QuerySet[Alert]:
@@ -72,15 +88,14 @@ def latest() -> QuerySet[Alert]:
     return Alert.objects.prefetch_related("deliveries__webhook").order_by("-pk")
 
 
-def _tell(kind: AlertKind, row: Round, *, key: str, sentence: str, promotion: Promotion | None = None) -> None:
+def _tell(kind: AlertKind, row: Round | None, *, key: str, sentence: str, promotion: Promotion | None = None) -> None:
     checkpoint = promotion.checkpoint if promotion else None
     alert, is_new = Alert.objects.get_or_create(
         key=key, defaults={"kind": kind, "round": row, "checkpoint": checkpoint, "sentence": _cut(sentence)}
     )
     if not is_new:
         return
-    about = f"Model {checkpoint.pk}" if checkpoint else f"Round {row.pk}"
-    notices.alert(about=about, path=path_of(alert), sentence=f"{kind.label}. {sentence}", roles=ROLES)
+    notices.alert(about=about(alert), path=path_of(alert), sentence=f"{kind.label}. {sentence}", roles=ROLES)
     now = timezone.now()
     Delivery.objects.bulk_create(
         Delivery(webhook=webhook, alert=alert, message=f"msg_{secrets.token_hex(16)}", due_at=now)

@@ -14,7 +14,8 @@ from amendments import lessons
 from amendments.models import Scenario
 from amendments.reserved import registered_entries
 from config.live import publish as announce
-from constitution.models import Version
+from constitution.digests import digest
+from constitution.models import LedgerEntry, Version
 from training import actions, alerts, leases, plans, readings, room
 from training.errors import TooLittleData
 from training.models import PreviewRun, RealisedRun, Round, SurfacingRun
@@ -22,7 +23,7 @@ from training.previews import asking
 from training.realised import asking as realised
 from training.recipes.plan import Plan, PlanError
 from training.recipes.settings import Changes
-from training.scheduling_records import Hold
+from training.scheduling_records import Hold, Unplanned
 from training.states import ABORTED, MOVING, QUEUED
 
 TICK_LOCK = 0x7469636B  # "tick"
@@ -30,6 +31,8 @@ TICK_LOCK = 0x7469636B  # "tick"
 MOST_DEBOUNCES = 12
 # A machine says every few seconds that it has no room; said longer ago, it is nothing to go by.
 HOLD_LASTS = timedelta(minutes=1)
+# A round that cannot be planned is tried again when something was written, and after so long: files may have changed.
+TRIED_AGAIN = timedelta(minutes=10)
 MODEL_NAME_OF_DEFAULT = asking.NAME_OF_DEFAULT
 
 log = structlog.get_logger(__name__)
@@ -83,6 +86,13 @@ def has_room() -> bool:
 def hold() -> str:
     """Why nothing starts, as the machines that work said just now; empty where nothing hinders."""
     found = Hold.objects.filter(checked_at__gt=timezone.now() - HOLD_LASTS).order_by("-checked_at").first()
+    return found.sentence if found else ""
+
+
+def unplanned() -> str:
+    """Why the version in force has no round, and what to do; empty where one could be planned, or was not tried."""
+    head = Version.objects.head()
+    found = Unplanned.objects.filter(version=head).first() if head and not head.rounds.exists() else None
     return found.sentence if found else ""
 
 
@@ -143,13 +153,35 @@ def _open_round_if_due(head: Version) -> bool:
     covered = covered_by(head)
     if _is_left_alone(head, covered) or Round.objects.filter(state__in=MOVING).exists():
         return True
+    tried_on = _tried_on()
+    again = timezone.now() - TRIED_AGAIN
+    if Unplanned.objects.filter(version=head, tried_on=tried_on, tried_at__gt=again).exists():
+        return False
     try:
         plan = plan_for(head)
     except (TooLittleData, PlanError) as refusal:
-        log.warning("no round can be planned", version=head.number, reason=str(refusal))
+        _tell_unplanned(head, str(refusal), tried_on)
         return False
+    Unplanned.objects.all().delete()
     actions.open_round(version=head, plan=plan, covers=[version.number for version in covered])
     return True
+
+
+def _tried_on() -> str:
+    """A digest of what a plan is made from. The ledger's end stands for all rows: every write leaves an entry in it."""
+    last = LedgerEntry.objects.order_by("-number").values_list("digest", flat=True).first()
+    return digest([last, settings.ROUND_PRESET, settings.MODEL, settings.ENGINE_DEVICE])
+
+
+def _tell_unplanned(head: Version, reason: str, tried_on: str) -> None:
+    why = f"Version {head.number} has no round. {reason.rstrip('.')}. Once that is put right, it opens by itself."
+    Unplanned.objects.exclude(version=head).delete()
+    tried = {"sentence": why, "tried_on": tried_on, "tried_at": timezone.now()}
+    _, is_new = Unplanned.objects.update_or_create(version=head, defaults=tried)
+    alerts.unplanned(head, why)
+    if is_new:
+        announce("rounds")
+        log.warning("no round can be planned", version=head.number, reason=reason)
 
 
 def _is_left_alone(head: Version, covered: Sequence[Version]) -> bool:

@@ -1,4 +1,4 @@
-"""Why work does not start on a machine, and how fast a round goes."""
+"""Why work does not start, and how fast a round goes."""
 
 from django.db import models
 
@@ -13,6 +13,21 @@ class Hold(models.Model):
 
     def __str__(self) -> str:
         return f"{self.host}: {self.sentence}"
+
+
+class Unplanned(models.Model):
+    """A version for which no round can be planned, and why. Mutable: it goes once one can be, or a newer one cannot.
+
+    `tried_on` is a digest of what a plan is made from, `tried_at` when it was tried: so it is not tried all the time.
+    """
+
+    version = models.OneToOneField("constitution.Version", on_delete=models.PROTECT, related_name="+")
+    sentence = models.TextField()
+    tried_on = models.CharField(max_length=64)
+    tried_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.version}: {self.sentence}"
 
 
 class Pace(models.Model):

@@ -99,7 +99,7 @@ def _row(alert: Alert, *, is_operator: bool) -> dict[str, Any]:
     return {
         "pk": alert.pk,
         "kind": alert.get_kind_display(),
-        "about": f"Model {alert.checkpoint_id}" if alert.checkpoint_id else f"Round {alert.round_id}",
+        "about": alerts.about(alert),
         "sentence": alert.sentence,
         "url": alerts.path_of(alert),
         "at": alert.created_at,

@@ -13,7 +13,7 @@ from config.http import is_fragment, number_in, render_page
 from constitution.errors import Refused
 from constitution.models import Role
 from constitution.people import PersonRequest
-from training import actions
+from training import actions, coordinator
 from training.models import Round
 from training.views import report, round_changes, words
 
@@ -33,6 +33,7 @@ def index(request: PersonRequest) -> HttpResponse:
         "rounds": [_row(round_) for round_ in found[:PAGE]],
         "older_url": f"?after={found[PAGE - 1].pk}" if len(found) > PAGE else "",
         "activity_next": FIRST_ROUND,
+        "unplanned": coordinator.unplanned(),
         "may_begin": request.user.has_role(Role.OPERATOR),
         "choices": [] if is_fragment(request) else round_changes.choices(),
     }

@@ -23,7 +23,12 @@ class Command(BaseCommand):
     def handle(self, *, username: str, role: list[str], site: str, **options: Any) -> None:
         user = User.objects.filter(username=username).first()
         if user and role:
-            raise CommandError(f"{username} has an account already; leave --role out to get a new sign-in link.")
+            raise CommandError(
+                f"{username} has an account already: leave --role out to get a new sign-in link;"
+                " manage.py account gives and takes roles."
+            )
+        if user and not user.is_active:
+            raise CommandError(f"The account {username} is closed: manage.py account {username} --reopen --by NAME")
         try:
             user = user or register(username=username, roles=[Role(name) for name in role], by="invite")
         except Refused as error:
