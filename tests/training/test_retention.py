@@ -19,7 +19,7 @@ from constitution.models import LedgerEntry, User, Version
 from tests.races import at_once
 from tests.training.conftest import make_plan
 from tests.training.finished import PAUSE, make_judge_card, make_model
-from training import actions, artefacts, leases, promotion, registry, retention, runner, tasks
+from training import actions, artefacts, coordinator, leases, promotion, registry, retention, runner, tasks
 from training.models import Checkpoint, Round
 from training.promotion_records import Clearance, Promotion, Removal
 from training.scheduling_records import DiskUse
@@ -332,3 +332,14 @@ def test_what_hinders_pruning_stops_no_worker(
     monkeypatch.setattr(retention, "sweep", full)
     tasks.prune()
     assert here(models) == [True] * 4
+
+
+def test_worker_keeps_house_after_a_round(
+    models: list[Checkpoint], queued_round: Round, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.KEEP_MODELS = 1
+    monkeypatch.setattr(runner, "run", lambda *_, **__: None)
+    monkeypatch.setattr(coordinator, "has_room", lambda: True)
+    assert tasks.work_once()
+    assert here(models) == [False, False, False, True]
+    assert DiskUse.objects.exists()
