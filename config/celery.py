@@ -17,6 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 TICK_SECONDS = 5
 ALERT_SECONDS = 15
 DIGEST_SECONDS = 600
+PRUNE_SECONDS = 24 * 3600
 CPU, GPU = "cpu", "gpu"
 
 # Only the Redis protocol has these: when an unacknowledged message comes back, and how often that is looked at
@@ -42,7 +43,7 @@ app.conf.update(
     result_serializer="json",
     task_ignore_result=True,
     task_default_queue=CPU,
-    task_routes={"training.tasks.work": {"queue": GPU}},
+    task_routes={f"training.tasks.{name}": {"queue": GPU} for name in ("work", "prune")},
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
@@ -85,6 +86,12 @@ app.conf.update(
             "task": "amendments.tasks.send_digests",
             "schedule": DIGEST_SECONDS,
             "options": {"queue": CPU, "expires": DIGEST_SECONDS},
+        },
+        # Where the files are. A worker in the middle of a round gets to it afterwards.
+        "prune": {
+            "task": "training.tasks.prune",
+            "schedule": PRUNE_SECONDS,
+            "options": {"queue": GPU, "expires": PRUNE_SECONDS},
         },
     },
 )

@@ -18,7 +18,7 @@ from training.promotion_records import (  # noqa: F401  Django finds tables thro
     Promotion,
     Removal,
 )
-from training.scheduling_records import Hold, Pace, Unplanned  # noqa: F401  as with the one before
+from training.scheduling_records import DiskUse, Hold, Pace, Unplanned  # noqa: F401  as with the one before
 from training.signal_records import SignalCard, SignalReading  # noqa: F401
 
 MAX_UNSCORED = 0.05

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import structlog
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -17,9 +19,11 @@ from constitution import ledger
 from constitution.errors import NotAllowed, Refused
 from constitution.models import Role, User
 from training import artefacts, registry, runner
+from training import room as machine
 from training.models import Checkpoint, Round
 from training.promotion import wait_for_turn
 from training.promotion_records import Clearance, Removal
+from training.scheduling_records import DiskUse
 from training.states import ABORTED, DONE
 
 # What a round leaves that is large. Its plan, its answers and its log are small, and stay.
@@ -29,6 +33,10 @@ SAVED = tuple(f"{stage}/{runner.SAVED}" for stage in STAGES)
 PROCESS = "retention"
 # A worker whose round was aborted ends its stage within this time; until then its files are left alone.
 LEAVING = timedelta(minutes=1)
+# So many stay where the settings name no number.
+USUAL_KEEP = 5
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,38 @@ def prune(found: Found, *, by: User | str = PROCESS) -> None:
         if one.round.state == ABORTED:
             clear(left=one, by=by)
     sweep()
+
+
+def keep_house() -> None:
+    """Prune as KEEP_MODELS says, and write down what rounds take here. What hinders is told to the log: nothing waits
+    for this, and it is tried again.
+    """
+    try:
+        if settings.KEEP_MODELS:
+            prune(find(keep=settings.KEEP_MODELS))
+        measure()
+    except (OSError, Refused) as error:
+        log.warning("not pruned", host=machine.host(), reason=str(error))
+
+
+def measure() -> DiskUse:
+    """Write down what the files of rounds take on this machine, in bytes."""
+    keep = settings.KEEP_MODELS or USUAL_KEEP
+    found = find(keep=keep)
+    models = [(room.stays, size_here(room.checkpoint.round, WEIGHTS)) for room in found.rooms]
+    aborted = [one.round for one in found.left if one.round.state == ABORTED]
+    saved = sum(one.size for one in found.left if one.round.state == DONE)
+    sizes = {
+        "kept": sum(size for stays, size in models if stays),
+        "could_go": sum(size for stays, size in models if not stays) + saved,
+        "aborted": sum(size_here(round_, (*WEIGHTS, *SAVED)) for round_ in aborted),
+    }
+    folder = Path(settings.VAR) / "rounds"
+    other = max(0, size_below(folder) - sum(sizes.values()))
+    values = {**sizes, "other": other, "free": machine.free_disk(), "keep": keep}
+    made, _ = DiskUse.objects.update_or_create(host=machine.host(), defaults=values)
+    announce("models")
+    return made
 
 
 def rooms(*, keep: int) -> list[Room]:

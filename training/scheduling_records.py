@@ -1,4 +1,4 @@
-"""Why work does not start, and how fast a round goes."""
+"""Why work does not start, what rounds take of a machine's disk, and how fast a round goes."""
 
 from django.db import models
 
@@ -28,6 +28,25 @@ class Unplanned(models.Model):
 
     def __str__(self) -> str:
         return f"{self.version}: {self.sentence}"
+
+
+class DiskUse(models.Model):
+    """What the files of rounds take on a machine, in bytes, when it last looked. Mutable: it looks again."""
+
+    host = models.CharField(max_length=200, unique=True)
+    kept = models.PositiveBigIntegerField(help_text="Models that stay.")
+    could_go = models.PositiveBigIntegerField(help_text="What pruning would remove of finished rounds.")
+    aborted = models.PositiveBigIntegerField(help_text="What pruning would remove of aborted rounds.")
+    other = models.PositiveBigIntegerField(help_text="Records, answers and logs, and rounds that are not over.")
+    free = models.PositiveBigIntegerField(help_text="What is free on that disk.")
+    keep = models.PositiveIntegerField(help_text="How many models that were never promoted were counted as kept.")
+    at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["host"]
+
+    def __str__(self) -> str:
+        return f"rounds on {self.host}"
 
 
 class Pace(models.Model):

@@ -26,6 +26,7 @@ from training import (
     judging,
     leases,
     realised_engine,
+    retention,
     room,
     runner,
     surfacing,
@@ -76,6 +77,12 @@ def deliver() -> None:
     webhooks.deliver_due()
 
 
+@shared_task
+def prune() -> None:
+    """Once a day: remove what the settings say may go, and write down what rounds take of this machine's disk."""
+    retention.keep_house()
+
+
 # Acknowledged at once: a round takes longer than any broker waits, and its lease says that somebody has it.
 @shared_task(acks_late=False)
 def work() -> None:
@@ -91,6 +98,7 @@ def work_once() -> bool:
         return False
     if round_ := leases.claim(Round):
         runner.run(round_, model=model_folder, stop_asked=is_stopping)
+        retention.keep_house()
         return True
     for kind in leases.in_order(PreviewRun, SurfacingRun):
         if job := leases.claim(kind):

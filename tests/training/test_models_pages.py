@@ -8,6 +8,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from pytest_django import Settings
 
 from amendments.models import Scenario
 from constitution.models import Role, User, Version
@@ -15,8 +16,10 @@ from tests.factories import make_user
 from tests.training.finished import make_judge_card, make_model
 from tests.training.test_corrected_rates import CARD
 from training import behaviour, judging, promotion, registry, retention
+from training import room as machine
 from training.models import Checkpoint
 from training.promotion_records import Promotion
+from training.scheduling_records import DiskUse
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("scenarios")]
 
@@ -74,6 +77,24 @@ def test_list_takes_the_same_queries_for_many(client: Client, make: Callable[...
             page(client, "models")
         counts.append(len(found))
     assert counts[0] == counts[1]
+
+
+def test_list_says_what_rounds_take_of_each_disk(
+    client: Client, make: Callable[..., Checkpoint], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make()
+    assert "Room on the disk" not in page(client, "models")
+    monkeypatch.setattr(machine, "host", lambda: "<b>gpu-1</b>")
+    retention.measure()
+    monkeypatch.setattr(retention, "size_below", lambda _: pytest.fail("a page walks no folders"))
+    DiskUse.objects.update(could_go=3 * 2**20, aborted=5 * 2**20)
+    text = page(client, "models")
+    assert "&lt;b&gt;gpu-1&lt;/b&gt;" in text
+    assert "3.0\xa0MB" in text
+    assert "5.0\xa0MB" in text
+    assert "Nothing goes by itself." in text
+    settings.KEEP_MODELS = 7
+    assert "but for the newest 7" in page(client, "models")
 
 
 def test_page_shows_lineage_gates_and_weaknesses(client: Client, make: Callable[..., Checkpoint]) -> None:

@@ -1,5 +1,6 @@
 """Making room on the disk, and looking whether what is there is what rounds left."""
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,17 +9,20 @@ from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.db.utils import DatabaseError
 from django.utils import timezone
+from pytest_django import Settings
 
 from amendments.models import Scenario
+from config.celery import app
 from constitution import ledger
 from constitution.errors import NotAllowed, Refused
 from constitution.models import LedgerEntry, User, Version
 from tests.races import at_once
 from tests.training.conftest import make_plan
 from tests.training.finished import PAUSE, make_judge_card, make_model
-from training import actions, leases, promotion, registry, retention, runner
+from training import actions, artefacts, coordinator, leases, promotion, registry, retention, runner, tasks
 from training.models import Checkpoint, Round
 from training.promotion_records import Clearance, Promotion, Removal
+from training.scheduling_records import DiskUse
 from training.states import FAILED, PAUSED, QUEUED, RUNNING
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("scenarios")]
@@ -255,3 +259,87 @@ def test_verify_models_names_each_that_was_changed(
     with pytest.raises(CommandError, match="1 of 4"):
         call_command("verify_models")
     assert f"Model {models[1].pk}: The weights of the model of round" in capsys.readouterr().err
+
+
+# What is taken of the disk, and pruning by itself
+
+
+def test_disk_use_is_split_into_what_stays_and_what_could_go(
+    models: list[Checkpoint], aborted: Round, overseer: User, own_var: Path
+) -> None:
+    promotion.promote(checkpoint=models[0], by=overseer, seen=None)
+    (runner.folder_of(models[3].round) / "sft" / "checkpoints").mkdir()
+    (runner.folder_of(models[3].round) / "sft" / "checkpoints" / "optimizer.pt").write_bytes(bytes(50))
+    (own_var / "rounds" / "loop").symlink_to(own_var)
+    model = retention.size_of(models[0].round, retention.WEIGHTS)
+    folders = [runner.folder_of(round_) for round_ in Round.objects.order_by("pk")]
+    total = sum(retention.size_below(folder) for folder in folders)
+    found = retention.measure()
+    assert (found.keep, found.kept, found.could_go, found.aborted) == (5, 4 * model, 50, 600)
+    assert found.kept + found.could_go + found.aborted + found.other >= total
+    assert found.free > 0
+    assert found.other > 0
+
+
+def test_disk_use_is_measured_as_pruning_goes_by_it(models: list[Checkpoint], settings: Settings) -> None:
+    settings.KEEP_MODELS = 3
+    assert retention.measure().could_go == retention.size_of(models[0].round, retention.WEIGHTS) > 0
+    call_command("prune_models", "--keep", "3")
+    assert (DiskUse.objects.get().could_go, DiskUse.objects.get().keep) == (0, 3)
+
+
+def test_weights_in_the_store_alone_take_no_room_here(
+    models: list[Checkpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artefacts, "weights_of", lambda *_: {"a": {"size": 10**9}})
+    shutil.rmtree(runner.folder_of(models[0].round) / "dpo")
+    shutil.rmtree(runner.folder_of(models[0].round) / "sft")
+    monkeypatch.setattr(registry, "is_within_reach", lambda _: True)
+    assert retention.measure().kept < 10**6
+
+
+def test_nothing_goes_by_itself_unless_it_is_said_so(models: list[Checkpoint], aborted: Round) -> None:
+    tasks.prune()
+    assert here(models) == [True] * 4
+    assert DiskUse.objects.get().aborted == 600
+    assert not LedgerEntry.objects.filter(action__contains="removed").exists()
+
+
+def test_scheduled_pruning_follows_the_same_rules(
+    models: list[Checkpoint], aborted: Round, overseer: User, settings: Settings
+) -> None:
+    promotion.promote(checkpoint=models[0], by=overseer, seen=None)
+    settings.KEEP_MODELS = 1
+    tasks.prune()
+    tasks.prune()
+    assert here(models) == [True, False, False, True]
+    said = LedgerEntry.objects.filter(action__in=("model files removed", "round files removed")).order_by("number")
+    assert [entry.actor_name for entry in said] == [retention.PROCESS] * 3
+    assert DiskUse.objects.get().aborted == 0
+    beat = app.conf.beat_schedule["prune"]
+    assert (beat["task"], beat["options"]["queue"]) == (tasks.prune.name, "gpu")
+    assert beat["schedule"] == timedelta(days=1).total_seconds()
+
+
+@pytest.mark.parametrize("keep", [-1, 1])
+def test_what_hinders_pruning_stops_no_worker(
+    models: list[Checkpoint], settings: Settings, monkeypatch: pytest.MonkeyPatch, keep: int
+) -> None:
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    settings.KEEP_MODELS = keep
+    monkeypatch.setattr(retention, "sweep", full)
+    tasks.prune()
+    assert here(models) == [True] * 4
+
+
+def test_worker_keeps_house_after_a_round(
+    models: list[Checkpoint], queued_round: Round, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.KEEP_MODELS = 1
+    monkeypatch.setattr(runner, "run", lambda *_, **__: None)
+    monkeypatch.setattr(coordinator, "has_room", lambda: True)
+    assert tasks.work_once()
+    assert here(models) == [False, False, False, True]
+    assert DiskUse.objects.exists()

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
-from django.db.models import Sum
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
@@ -20,6 +20,7 @@ from training.behaviour import Change, Comparison
 from training.models import Arm, Checkpoint, Evaluation, LookState
 from training.promotion_records import Promotion
 from training.registry import FilesChanged
+from training.scheduling_records import DiskUse
 from training.views import corrected, report, words
 
 PAGE = 25
@@ -61,7 +62,8 @@ def index(request: PersonRequest) -> HttpResponse:
         "models": [_row(row, current) for row in found[:PAGE]],
         "older_url": f"?after={found[PAGE - 1].pk}" if len(found) > PAGE else "",
         "promotions": list(history[:PROMOTIONS]),
-        "disk": Checkpoint.objects.filter(removal=None).aggregate(total=Sum("size"))["total"] or 0,
+        "disks": list(DiskUse.objects.all()),
+        "keep": settings.KEEP_MODELS,
     }
     return render_page(request, "training/models_page.html", context, partials={"models"})
 

@@ -29,6 +29,7 @@ class Command(BaseCommand):
             self.stdout.write("".join(f"{line}\n" for line in _lines(found)), ending="")
             if not dry_run:
                 retention.prune(found, by=actor)
+                retention.measure()
         except (OSError, Refused, User.DoesNotExist) as error:
             raise CommandError(str(error)) from error
         freed = filesizeformat(found.size)

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('constitution', '0005_version_by_digest'),
-        ('training', '0011_one_reading_at_a_time'),
+        ('training', '0013_disk_use'),
     ]
 
     operations = [
