@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM
 from training.engine import model as model_module
 from training.engine.generate import chat, generate
 from training.engine.model import ModelError, ensure_default_model, load, weights_digest
+from training.recipes import settings
 
 
 @pytest.fixture
@@ -113,5 +114,7 @@ def test_default_model_is_converted_and_answers(tmp_path: Path) -> None:
     assert said
     assert "quantization_config" not in json.loads((path / "config.json").read_text())
     lm = load(path, device="cpu")
+    band = json.loads((settings.PRESET_FILES / "cpu.band.json").read_text())
+    assert lm.digest == band["reference"], "control rounds were measured with other weights: measure them again"
     assert "Paris" in generate(lm, [chat(lm, "What is the capital of France?")], max_new_tokens=16)[0]
     assert not list(tmp_path.glob(".converting-*"))

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from amendments.models import Scenario
 from constitution.models import LedgerEntry, User, Version
 from tests.training.finished import make_model
-from training import bands, beginning, plans, promotion, room, tasks
+from training import bands, beginning, coordinator, plans, promotion, room, tasks
 from training.management.commands import measure_band
 from training.models import Round
 from training.recipes.band import Band, Reading, fit
@@ -134,6 +134,17 @@ def test_what_is_measured_is_the_usual_round_of_the_version_in_force_or_a_named_
     assert (usual.version, usual.overrides, usual.model) == (2, (), str(tiny_model))
     assert [change.setting for change in named.overrides] == ["dpo.learning_rate"]
     assert bands.settings_of(usual) != bands.settings_of(named)
+
+
+def test_first_default_round_of_an_installation_is_held_against_control_rounds(db: None) -> None:
+    call_command("seed", verbosity=0)
+    head = Version.objects.head()
+    assert head is not None
+    plan = coordinator.plan_for(head, preset="cpu")
+    band = bands.newest(plan)
+    assert band is not None, "the settings of cpu.yaml are not those that cpu.band.json was measured with: measure it"
+    assert dict(band.items) == items(plan), "what the looks read is not what it was measured on: measure it again"
+    assert len(band.seeds) >= 5
 
 
 def test_band_beside_the_presets_holds_until_one_is_measured_here(
