@@ -1,11 +1,13 @@
 """How far people who read the same agree beyond chance: Krippendorff's alpha, with an interval.
 
 What is counted comes as patterns: how many units had so many votes of each kind. So however many votes there are,
-little is computed. numpy and krippendorff are loaded at the first question, not at the start of the web process.
+little is computed. krippendorff is loaded at the first question, not at the start of the web process.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 # One row of counts, a number for each kind of vote, to how many units have it.
 Patterns = Mapping[tuple[int, ...], int]
@@ -45,7 +47,6 @@ def measure(patterns: Patterns) -> Agreement:
 
 def _alpha(patterns: Patterns) -> float:
     import krippendorff
-    import numpy as np
 
     counts = np.repeat([*patterns], [*patterns.values()], axis=0)
     return float(krippendorff.alpha(value_counts=counts, level_of_measurement="nominal"))
@@ -56,8 +57,6 @@ def _interval(patterns: Patterns, n: int) -> tuple[float, float, int]:
 
     All draws at once: for nominal votes alpha is 1 - observed / expected disagreement, both sums over patterns.
     """
-    import numpy as np
-
     counts = np.array([*patterns], dtype=float)
     votes = counts.sum(axis=1)
     weights = np.array([*patterns.values()], dtype=float) / n

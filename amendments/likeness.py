@@ -17,11 +17,9 @@ import zlib
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
 RUN = 5
 BUCKETS = 1 << 16
@@ -117,8 +115,6 @@ class Index:
 
     def _alike(self, asked: Sketch) -> list[tuple[int, float]]:
         """(place, share) of all that are alike, or stand inside one another, the most alike first."""
-        import numpy as np
-
         marks = _marks(asked)
         is_asked = np.zeros(BUCKETS, dtype=bool)
         is_asked[marks] = True
@@ -135,9 +131,6 @@ class _Band:
     """Texts of about one size."""
 
     def __init__(self, entries: Sequence[Entry], places: Sequence[int]) -> None:
-        # Loaded where texts are compared: pages have no use for it.
-        import numpy as np
-
         sizes = [entries[place].sketch.size for place in places]
         self.least = min(sizes)
         self.count = len(places)
@@ -147,10 +140,8 @@ class _Band:
         self._texts = np.repeat(np.arange(len(places), dtype=np.uint32), sizes)[np.argsort(marks, kind="stable")]
         self._starts = np.concatenate([[0], np.cumsum(np.bincount(marks, minlength=BUCKETS))])
 
-    def candidates(self, marks: "NDArray[np.uint16]") -> list[int]:
+    def candidates(self, marks: NDArray[np.uint16]) -> list[int]:
         """Places of all texts that could be near one with these marks, and few others."""
-        import numpy as np
-
         starts, ends = self._starts[marks], self._starts[marks.astype(np.int64) + 1]
         often = ends - starts
         known = int(np.count_nonzero(often))
@@ -193,7 +184,5 @@ def _may_be_duplicates(one: str, other: str) -> bool:
     return not (one in LABELS and other in LABELS and one != other)
 
 
-def _marks(of: Sketch) -> "NDArray[np.uint16]":
-    import numpy as np
-
+def _marks(of: Sketch) -> NDArray[np.uint16]:
     return np.frombuffer(of.marks, dtype="<u2")

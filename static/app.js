@@ -241,12 +241,8 @@ function receive(topic) {
 }
 
 function listen() {
-  const topics = new Set();
-  for (const element of document.querySelectorAll("[data-live-topic], [data-topic]")) {
-    topics.add(element.dataset.liveTopic ?? element.dataset.topic);
-  }
-  if (!topics.size) return;
-  const source = new EventSource(`/events/?topics=${encodeURIComponent([...topics].join(","))}`);
+  if (!document.querySelector("[data-live-topic], [data-topic]")) return;
+  const source = new EventSource("/events/");
   let first = true;
   source.addEventListener("open", () => {
     showConnection("on");

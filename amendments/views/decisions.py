@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -13,7 +12,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from amendments import actions, policies
 from amendments.errors import AlreadyDecided, ContentMoved
 from amendments.models import Amendment
-from amendments.views import undo
+from amendments.views import chosen, undo
 from amendments.views.panels import Attempt
 from amendments.views.proposal import load, page
 from amendments.views.trail import Trail
@@ -92,7 +91,9 @@ def defer(request: PersonRequest, pk: int) -> HttpResponse:
     return _decide(
         request,
         pk,
-        lambda amendment: actions.defer(amendment=amendment, by=request.user, until=_day(attempt.until), reason=reason),
+        lambda amendment: actions.defer(
+            amendment=amendment, by=request.user, until=chosen.day(attempt.until), reason=reason
+        ),
         attempt,
         said=f"Put off proposal {pk}. It comes back to the queue by itself.",
     )
@@ -158,22 +159,22 @@ def mark_duplicate(request: PersonRequest, pk: int) -> HttpResponse:
 
     def mark(amendment: Amendment) -> Amendment:
         policies.check_can_review(amendment, request.user)  # before anybody is told which numbers there are
-        other = _other(attempt.of)
+        other = chosen.proposal(attempt.of)
         return actions.mark_duplicate(amendment=amendment, by=request.user, of=other, reason=attempt.note)
 
-    told = f"Closed proposal {pk} as a duplicate of proposal {attempt.of}."
+    told = f"Closed proposal {pk} as a duplicate of proposal {attempt.of.removeprefix('#')}."
     return _decide(request, pk, mark, attempt, said=told)
 
 
 @require_POST
 def assign(request: PersonRequest, pk: int) -> HttpResponse:
-    chosen = request.POST.get("to", "")
+    to = request.POST.get("to", "")
 
     def hand(amendment: Amendment) -> Amendment:
         policies.check_can_assign(amendment, request.user, to=None)
-        return actions.assign(amendment=amendment, by=request.user, to=_person(chosen))
+        return actions.assign(amendment=amendment, by=request.user, to=_person(to))
 
-    told = "Assigned." if chosen else "Assigned to nobody."
+    told = "Assigned." if to else "Assigned to nobody."
     return _decide(request, pk, hand, Attempt(), said=told, stays=True)
 
 
@@ -220,20 +221,6 @@ def _attempt(request: PersonRequest, action: str) -> Attempt:
         until=written("until"),
         of=written("of"),
     )
-
-
-def _day(written: str) -> date:
-    try:
-        return date.fromisoformat(written)
-    except ValueError:
-        raise Refused("Say until which day, as year-month-day.") from None
-
-
-def _other(number: str) -> Amendment:
-    other = Amendment.objects.filter(pk=int(number)).first() if number.isdecimal() and len(number) < 19 else None
-    if other is None:
-        raise Refused("There is no proposal of that number.")
-    return other
 
 
 def _person(pk: str) -> User | None:

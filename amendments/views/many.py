@@ -1,7 +1,6 @@
 """Many at once: what was chosen from the list, one verb for all of it, and what came of each."""
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Any
 
 from django.http import HttpResponse, QueryDict
@@ -11,8 +10,9 @@ from django.views.decorators.http import require_http_methods
 from amendments import bulk
 from amendments.bulk import Item, Outcome
 from amendments.models import Amendment
+from amendments.views import chosen
 from amendments.views.queue import displayed, filters_of, row
-from amendments.views.words import REASONS
+from amendments.views.words import REASONS, in_words
 from constitution.errors import Refused
 from constitution.models import Role, User
 from constitution.people import PersonRequest
@@ -69,26 +69,19 @@ def _read(values: Sequence[str]) -> list[Item]:
 
 def _do(items: Sequence[Item], written: dict[str, str], by: User) -> list[Outcome]:
     """Raises Refused where the form does not say what the verb needs; then nothing was done."""
-    reason = ". ".join(part for part in (dict(REASONS).get(written["reason"], ""), written["note"]) if part)
+    reason = in_words(REASONS, written["reason"], written["note"])
     match written["do"]:
         case "reject":
             return bulk.reject(items=items, by=by, reason=reason)
         case "defer":
-            return bulk.defer(items=items, by=by, until=_day(written["until"]), reason=reason)
+            return bulk.defer(items=items, by=by, until=chosen.day(written["until"]), reason=reason)
         case "assign":
             return bulk.assign(items=items, by=by, to=_reviewer(written["to"]))
         case "duplicate":
-            return bulk.mark_duplicate(items=items, by=by, of=_other(written["of"]), reason=reason)
+            return bulk.mark_duplicate(items=items, by=by, of=chosen.proposal(written["of"]), reason=reason)
         case "accept":
             return bulk.accept(items=items, by=by)
     raise Refused("Choose what to do with them.")
-
-
-def _day(written: str) -> date:
-    try:
-        return date.fromisoformat(written)
-    except ValueError:
-        raise Refused("Say until which day they are put off.") from None
 
 
 def _reviewer(name: str) -> User | None:
@@ -97,14 +90,6 @@ def _reviewer(name: str) -> User | None:
     if found := User.objects.filter(username=written(name)).first():
         return found
     raise Refused(f"There is nobody called {name}.")
-
-
-def _other(written: str) -> Amendment:
-    number = written.removeprefix("#")
-    found = Amendment.objects.filter(pk=int(number)).first() if number.isdecimal() and len(number) <= 18 else None
-    if found is None:
-        raise Refused("Say which proposal covers them, by its number: #12.")
-    return found
 
 
 def _page(

@@ -42,7 +42,6 @@ class Attempt:
     until: str = ""
     of: str = ""
     status: int = 200
-    lints: list[dict[str, str]] = field(default_factory=list)
     rights: list[str] = field(default_factory=list)
     wrongs: list[str] = field(default_factory=list)
 
@@ -59,7 +58,6 @@ def decision(request: PersonRequest, amendment: Amendment, view: "Standing", att
         "edit_text": attempt.text or draft or view.after,
         "edit_note": attempt.note if attempt.action == "edit" else "",
         "text_limit": CLAUSE_LIMIT,
-        "lints": attempt.lints,
         "panels": [
             _panel("changes", "c", amendment, attempt, refusals, CHANGE_REASONS),
             _panel("reject", "r", amendment, attempt, refusals, REASONS),

@@ -263,7 +263,7 @@ def test_feed_has_decisions_and_nothing_of_what_is_open(
 ) -> None:
     accepted, rejected, waiting = file_proposal(), file_proposal("T-03", "Decline."), file_proposal("H-02", "Facts.")
     actions.accept(amendment=accepted, by=reviewer, seen_digest=accepted.digest)
-    reason = "Wrong \x0b <b>here</b>."
+    reason = "Wrong \ufffe <b>here</b>."
     actions.reject(amendment=rejected, by=reviewer, seen_digest=rejected.digest, reason=reason)
 
     answer = desk.get(reverse("amendments:decisions-feed"))
