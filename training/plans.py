@@ -29,29 +29,36 @@ class KeptOut:
     def __init__(self, scenarios: Iterable[Scenario], registered: Sequence[Entry]) -> None:
         self._of_rows = Reserved([*held_out_entries(scenarios), *registered])
         self._of_examples = Reserved(registered)
-        self._counts: Counter[str] = Counter()
+        self._counts: Counter[tuple[str, str, str, str]] = Counter()
 
-    def has(self, prompt: str, label: str) -> bool:
+    def has(self, row: Scenario) -> bool:
         """Whether this row is left out; it is counted then."""
-        return self._has(self._of_rows, prompt, label)
+        return self._has(self._of_rows, row.prompt, row.label, (row.settled_by, row.label, row.source))
 
     def without(self, clause: Clause) -> Clause:
         """The clause with those of its decided examples that may be learnt: those of no registered set.
 
         They are law, so what is held out does not push them aside: the same words are not measured with then.
         """
-        labels = {"decline": Label.HARMFUL.value, "help": Label.BENIGN.value}
-        kept = [e for e in clause.examples if not self._has(self._of_examples, e.request, labels.get(e.expects, ""))]
-        return dataclasses.replace(clause, examples=tuple(kept))
+        return dataclasses.replace(
+            clause, examples=tuple(e for e in clause.examples if not self._has_example(clause, e))
+        )
 
-    def _has(self, reserved: Reserved, prompt: str, label: str) -> bool:
+    def _has_example(self, clause: Clause, example: Example) -> bool:
+        labels = {"decline": Label.HARMFUL.value, "help": Label.BENIGN.value}
+        label = labels.get(example.expects, "")
+        # As SFT labels it, which learns those of style, too.
+        kind = (clause.principle, label or Label.BENIGN.value, planned.DECIDED)
+        return self._has(self._of_examples, example.request, label, kind)
+
+    def _has(self, reserved: Reserved, prompt: str, label: str, kind: tuple[str, str, str]) -> bool:
         reason = reserved.why(prompt, label)
-        self._counts.update([reason.sentence] if reason else [])
+        self._counts.update([(reason.sentence, *kind)] if reason else [])
         return reason is not None
 
     def counted(self) -> tuple[LeftOut, ...]:
-        """Why rows were left out, and how many for each reason."""
-        return tuple(LeftOut(*pair) for pair in sorted(self._counts.items()))
+        """Why rows were left out, and how many of each kind."""
+        return tuple(LeftOut(reason, count, *kind) for (reason, *kind), count in sorted(self._counts.items()))
 
 
 def freeze(
@@ -186,7 +193,7 @@ def _take(rows: Iterable[Scenario], most: int, seen: set[str], kept_out: KeptOut
     for row in rows:
         text = normalise(row.prompt)
         if text and text not in seen and room[row.label] > 0:
-            if kept_out and kept_out.has(row.prompt, row.label):
+            if kept_out and kept_out.has(row):
                 continue
             room[row.label] -= 1
             seen.add(text)
