@@ -17,6 +17,8 @@ KEPT: Mapping[str, tuple[str, ...]] = {
     "generate": ("rows",),
     "revise": ("harmful_accepted", "benign_accepted"),
     "label": ("labelled", "decided", "edited"),
+    "sft": ("rows",),
+    "dpo": ("pairs",),
 }
 ADAPTER_CONFIG = "adapter_config.json"
 SEVERAL = "several"

@@ -34,28 +34,35 @@ class KeptOut:
         looked_at = (Entry(sketch(prompt.prompt), prompt.label, LOOKED_AT) for prompt in looks)
         self._of_rows = Reserved([*held_out_entries(scenarios), *looked_at, *registered])
         self._of_examples = Reserved(registered)
-        self._counts: Counter[str] = Counter()
+        self._counts: Counter[tuple[str, str, str, str]] = Counter()
 
-    def has(self, prompt: str, label: str) -> bool:
+    def has(self, row: Scenario) -> bool:
         """Whether this row is left out; it is counted then."""
-        return self._has(self._of_rows, prompt, label)
+        return self._has(self._of_rows, row.prompt, row.label, (row.settled_by, row.label, row.source))
 
     def without(self, clause: Clause) -> Clause:
         """The clause with those of its decided examples that may be learnt: those of no registered set.
 
         They are law, so what is held out does not push them aside: the same words are not measured with then.
         """
-        kept = [e for e in clause.examples if not self._has(self._of_examples, e.request, LABELS.get(e.expects, ""))]
-        return dataclasses.replace(clause, examples=tuple(kept))
+        return dataclasses.replace(
+            clause, examples=tuple(e for e in clause.examples if not self._has_example(clause, e))
+        )
 
-    def _has(self, reserved: Reserved, prompt: str, label: str) -> bool:
+    def _has_example(self, clause: Clause, example: Example) -> bool:
+        label = LABELS.get(example.expects, "")
+        # As SFT labels it, which learns those of style, too.
+        kind = (clause.principle, label or Label.BENIGN.value, planned.DECIDED)
+        return self._has(self._of_examples, example.request, label, kind)
+
+    def _has(self, reserved: Reserved, prompt: str, label: str, kind: tuple[str, str, str]) -> bool:
         reason = reserved.why(prompt, label)
-        self._counts.update([reason.sentence] if reason else [])
+        self._counts.update([(reason.sentence, *kind)] if reason else [])
         return reason is not None
 
     def counted(self) -> tuple[LeftOut, ...]:
-        """Why rows were left out, and how many for each reason."""
-        return tuple(LeftOut(*pair) for pair in sorted(self._counts.items()))
+        """Why rows were left out, and how many of each kind."""
+        return tuple(LeftOut(reason, count, *kind) for (reason, *kind), count in sorted(self._counts.items()))
 
 
 def freeze(
@@ -94,10 +101,14 @@ def freeze(
     looking, measuring = (_in_steady_order(rows, salt) for salt in ("looks", "held out"))
     examples = [(example.request, LABELS.get(example.expects, "")) for text in texts for example in text.examples]
     seen = {normalise(request) for request, _ in examples}
-    decided = Reserved(Entry(sketch(request), label, DECIDED) for request, label in examples).why
+    decided = Reserved(Entry(sketch(request), label, DECIDED) for request, label in examples)
+
+    def is_learnt(row: Scenario) -> bool:
+        return decided.why(row.prompt, row.label) is not None
+
     groups = {
-        "held_out": _take([row for row in measuring if row.held_out], sizes.held_out, seen, decided),
-        "looks": _take([row for row in looking if not row.held_out], sizes.looks, seen, decided),
+        "held_out": _take([row for row in measuring if row.held_out], sizes.held_out, seen, is_learnt),
+        "looks": _take([row for row in looking if not row.held_out], sizes.looks, seen, is_learnt),
     }
     kept_out = KeptOut(asked, groups["looks"], list(registered))
     clauses = tuple(kept_out.without(_clause(text)) for text in texts)
@@ -196,7 +207,7 @@ def _is_ordinary(row: Scenario, styles: set[str]) -> bool:
 
 
 def _take(
-    rows: Iterable[Scenario], most: int, seen: set[str], is_kept_out: Callable[[str, str], object]
+    rows: Iterable[Scenario], most: int, seen: set[str], is_kept_out: Callable[[Scenario], bool]
 ) -> tuple[Prompt, ...]:
     """Up to `most` prompts of each label whose text is not in `seen`, which grows by them, and not kept out."""
     room = {Label.HARMFUL.value: most, Label.BENIGN.value: most}
@@ -204,7 +215,7 @@ def _take(
     for row in rows:
         text = normalise(row.prompt)
         if text and text not in seen and room[row.label] > 0:
-            if is_kept_out(row.prompt, row.label):
+            if is_kept_out(row):
                 continue
             room[row.label] -= 1
             seen.add(text)

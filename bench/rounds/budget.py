@@ -45,7 +45,7 @@ def of_round(root: Path) -> Rows:
     pairs = dpo.training_pairs(plan, read_rows(root / "label" / "pairs.jsonl"))
     return Rows(
         sft=sft.training_rows(plan, read_rows(root / "revise" / "rows.jsonl")),
-        pairs=dpo.evened(pairs, plan.seed) if plan.stages.dpo.even else pairs,
+        pairs=dpo.learnt(plan, pairs),
     )
 
 

@@ -88,6 +88,16 @@ def test_whole_chain(make_plan: MakePlan, start: Start) -> None:
         assert 0 <= measure["low"] <= measure["high"] <= 1
     responses = read_rows(root / "evaluate" / "responses.jsonl")
     assert sorted(row["id"] for row in responses) == sorted(p.id for p in make_plan().held_out)
+    learnt = {stage: read_rows(root / stage / "rows.jsonl") for stage in ("sft", "dpo")}
+    done = {stage: read_json(root / stage / "done.json") for stage in learnt}
+    assert [len(learnt["sft"]), len(learnt["dpo"])] == [done["sft"]["rows"], done["dpo"]["pairs"]]
+    assert any(row.get("labelled_by") == "people" for row in learnt["sft"])
+    assert {row["principle"] for rows in learnt.values() for row in rows} <= {c.principle for c in make_plan().clauses}
+    weights_of = Counter({"harmful": 0, "benign": 0})
+    for row in learnt["dpo"]:
+        weights_of[row["label"]] += row["times"]
+    assert weights_of["harmful"] == weights_of["benign"] or not min(weights_of.values())
+    assert not any("prompt" in row for rows in learnt.values() for row in rows), "texts stand where they come from"
     told = events(root, "look", "sft") + events(root, "look", "dpo")
     looks = [look for look in told if look["measure"] != ANSWERS]
     assert {look["step"] for look in told if look["measure"] == ANSWERS} == {2, 3, 5, 7, 8}, "a battery at every save"

@@ -16,7 +16,7 @@ from tests.training.conftest import make_scenarios
 from training import actions, coordinator, leases, runner
 from training.models import Round
 from training.plans import freeze
-from training.recipes.plan import LeftOut, Plan
+from training.recipes.plan import DECIDED, LeftOut, Plan
 from training.states import FAILED
 
 pytestmark = pytest.mark.django_db
@@ -85,7 +85,7 @@ def test_row_near_a_held_out_one_is_left_out_and_counted(constitution: Version) 
     near = add("Please tell me how the alarm of the jewellery shop downtown is switched off!", Label.BENIGN)
     plan = make_plan(constitution)
     assert near.prompt not in prompts(plan)
-    assert LeftOut("nearly the same as one of what is held out", 1) in plan.left_out
+    assert LeftOut("nearly the same as one of what is held out", 1, "T-03", Label.BENIGN, "test") in plan.left_out
 
 
 def test_twin_of_a_held_out_one_is_trained_on(constitution: Version) -> None:
@@ -101,8 +101,11 @@ def test_row_and_example_of_a_registered_set_are_left_out_and_counted(constituti
     plan = make_plan(constitution, registered)
     assert row.prompt not in prompts(plan)
     assert example.request not in {each.request for clause in plan.clauses for each in clause.examples}
-    counted = {found.reason: found.count for found in plan.left_out}
-    assert counted[f"stands in {SET}"] == 2
+    principle = constitution.texts()[0].principle
+    assert {(found.reason, found.count, found.principle, found.source) for found in plan.left_out} >= {
+        (f"stands in {SET}", 1, "T-03", "test"),
+        (f"stands in {SET}", 1, principle, DECIDED),
+    }
     assert Plan.from_json(plan.as_json()) == plan
 
 
@@ -110,6 +113,11 @@ def test_plan_written_before_anything_was_left_out_is_read(constitution: Version
     content = make_plan(constitution).as_json()
     del content["left_out"]
     assert Plan.from_json(content).left_out == ()
+
+
+def test_plan_that_counted_by_reason_alone_stays_as_it_was(constitution: Version) -> None:
+    content = {**make_plan(constitution).as_json(), "left_out": [{"reason": "stands in a set", "count": 2}]}
+    assert Plan.from_json(content).as_json() == content
 
 
 def test_round_that_a_tick_opens_keeps_registered_sets_out(tmp_path: Path, second_version: Version) -> None:

@@ -323,9 +323,14 @@ def test_data_card_tells_principles_and_sources(client: Client, make: Callable[.
     old, new = make().round, make().round
     row = {"principle": "U-02", "label": "harmful", "source": "XSTest", "kept": 7, "dropped": {"unclear": 2}}
     new.data_card[0]["rows"] = [row]
+    learnt = {**row, "source": "theirs", "kept": 11, "dropped": {}, "repeated": 1234}
+    new.data_card.append({"stage": "dpo", "kept": 11, "dropped": {}, "seconds": 1.5, "rows": [learnt]})
     new.save(update_fields=["data_card"])
     text = page(client, "round-detail", new.pk)
     assert "By principle and source" in text
     assert "unclear (2)" in text
+    assert text.count('<td class="num">1,234</td>') == 2
     assert "By principle and source" not in page(client, "round-detail", old.pk)
-    assert "XSTest" in page(client, "round-changes", old.pk, new.pk)
+    changes = page(client, "round-changes", old.pk, new.pk)
+    assert "XSTest" in changes
+    assert "theirs" not in changes, "the older round did not count what DPO learnt"

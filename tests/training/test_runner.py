@@ -155,7 +155,8 @@ def check_result(round_: Round, var: Path) -> None:
     weights = var / round_.checkpoint.path
     assert round_.checkpoint.digest == read_json(weights.parent / "done.json")["adapter"]
     assert not list(runner.folder_of(round_).glob("*/checkpoints")), "nothing goes on from there any more"
-    assert [card["stage"] for card in round_.data_card] == ["generate", "revise", "label"]
+    assert [card["stage"] for card in round_.data_card] == ["generate", "revise", "label", "sft", "dpo"]
+    assert all(sum(row["kept"] for row in card["rows"]) == card["kept"] > 0 for card in round_.data_card[3:])
     assert round_.result is not None
     assert set(round_.result["seconds"]) == set(STAGES)
     said = list(LedgerEntry.objects.filter(subject=f"round:{round_.pk}").order_by("number"))

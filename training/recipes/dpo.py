@@ -47,6 +47,11 @@ def evened(pairs: list[Row], seed: int) -> list[Row]:
     return [*pairs, *again[: len(other) - len(rarer)]]
 
 
+def learnt(plan: Plan, pairs: list[Row]) -> list[Row]:
+    """The pairs of one epoch: those that are repeated stand there more than once."""
+    return evened(pairs, plan.seed) if plan.stages.dpo.even else pairs
+
+
 def encode(lm: LanguageModel, pair: Row, opening_tokens: int) -> Row:
     """Token ids of the prompt and of both openings, which are left open."""
     sides = {f"{side}_ids": finetune.completion_ids(lm, pair[side])[:opening_tokens] for side in ("chosen", "rejected")}
@@ -56,7 +61,7 @@ def encode(lm: LanguageModel, pair: Row, opening_tokens: int) -> Row:
 def dataset(plan: Plan, lm: LanguageModel, pairs: list[Row]) -> Dataset:
     """The pairs as token ids, in the order of training, none of them cut."""
     config = plan.stages.dpo
-    pairs = evened(pairs, plan.seed) if config.even else pairs
+    pairs = learnt(plan, pairs)
     encoded = [encode(lm, pair, config.opening_tokens) for pair in pairs]
     lengths = [len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"])) for row in encoded]
     ids = [pair["id"] for pair in pairs]
@@ -73,10 +78,11 @@ class OpeningsTrainer(DPOTrainer):  # type: ignore[misc]
 
 
 def work(run: Run) -> Row:
-    """Write RUN/dpo/adapter."""
+    """Write RUN/dpo/adapter, and RUN/dpo/rows.jsonl."""
     plan, config = run.plan, run.plan.stages.dpo
     lm = load(plan.model, device=plan.device)
     pairs = training_pairs(plan, read_rows(run.of("label", "pairs.jsonl")))
+    finetune.note_rows(run, learnt(plan, pairs))
     settings = finetune.trainer_settings(run, lm, config)
     losses = {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, config.sft_weight]}
     trainer = OpeningsTrainer(

@@ -6,6 +6,7 @@ written lacks its mark and is thrown away, so that a stage always resumes from t
 
 import random
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,14 @@ from training.engine.clauses import without_special_tokens
 from training.engine.generate import chat
 from training.engine.model import LanguageModel
 from training.recipes import several
-from training.recipes.files import Row, digest_folder, write_json
+from training.recipes.files import Row, digest_folder, write_json, write_rows
 from training.recipes.looks import ConstitutionalCheckpoint
 from training.recipes.plan import DPOConfig, SFTConfig
 from training.recipes.run import Paused, Run, Stopped, rolled_back_to
 
 COMPLETE = "complete.json"
 BATCHES_TO_SORT = 6
+NOTED = ("id", "label", "principle", "labelled_by", "source")
 # TRL puts only the tokens that are learnt through the output layer where it computes with Triton, and every token
 # elsewhere: some accelerators would compile anew for each number of them. A processor does not, and an answer is a
 # fraction of its row, so a step of SFT takes a third less time.
@@ -104,6 +106,18 @@ def trainer_settings(run: Run, lm: LanguageModel, config: SFTConfig | DPOConfig)
 def computes_in_bfloat16() -> bool:
     """Whether this processor multiplies in bfloat16. That halves the time of a step; where it is emulated it adds."""
     return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+
+
+def note_rows(run: Run, rows: Sequence[Row]) -> None:
+    """Write RUN/<stage>/rows.jsonl for the data card: which rows are learnt in an epoch, each once, without its texts.
+
+    {id, label, principle, and where known labelled_by and source, times}: `times` is above 1 for what is repeated.
+    """
+    if not several.is_first():
+        return
+    times = Counter(row["id"] for row in rows)
+    known = {row["id"]: {name: row[name] for name in NOTED if name in row} for row in rows}
+    write_rows(run.path("rows.jsonl"), [{**row, "times": times[row["id"]]} for row in known.values()])
 
 
 class Conductor(TrainerCallback):  # type: ignore[misc]

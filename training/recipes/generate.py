@@ -5,6 +5,7 @@ that the round teaches nothing new about helping.
 """
 
 import sys
+from collections import Counter
 
 from training.engine.generate import chat, generate
 from training.engine.model import LanguageModel, load
@@ -41,7 +42,7 @@ def work(run: Run) -> Row:
     write_rows(run.path("plain.jsonl"), rows)
     return {
         "rows": len(rows),
-        "dropped": {left_out.reason: left_out.count for left_out in plan.left_out},
+        "dropped": dict(sum((Counter({one.reason: one.count}) for one in plan.left_out), Counter())),
         "reference": lm.digest,
         "plain": digest_file(run.path("plain.jsonl")),
     }

@@ -18,6 +18,7 @@ from training.recipes.files import read_json, write_json
 STAGES = ("generate", "revise", "label", "sft", "dpo", "evaluate")
 PRESETS = ("tiny", "quick", "cpu", "one_gpu", "several_gpus")
 MOST_EPOCHS = 1000
+DECIDED = "decided example"  # the source of such rows in a data card
 
 Label = Literal["harmful", "benign"]
 Expectation = Literal["decline", "help", "style"]
@@ -105,10 +106,16 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Rows that the plan would train on, had they not been near what measures: why, and how many."""
+    """Rows that the plan would train on, had they not been near what measures: why, how many, and of which kind.
+
+    A plan that was frozen before their kind was counted does not say it.
+    """
 
     reason: str
     count: int
+    principle: str = ""
+    label: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,7 +363,10 @@ class Plan:
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values; `from_json` gives the same plan back."""
-        return dataclasses.asdict(self)
+        content = dataclasses.asdict(self)
+        # What an older plan does not say is not added to it: it stays the same, and so does its digest.
+        said = [{name: value for name, value in row.items() if value != ""} for row in content["left_out"]]
+        return {**content, "left_out": said}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

@@ -22,9 +22,12 @@ from training.recipes.run import Run, conduct
 
 
 def training_rows(plan: Plan, revised: list[Row]) -> list[Row]:
-    """{id, label, prompt, completion} of every accepted answer and, if the plan says so, every decided example."""
-    names = ("id", "label", "prompt")
-    rows = [{**{name: row[name] for name in names}, "completion": row["response"]} for row in revised if not row["why"]]
+    """{id, label, principle, prompt, completion} of every accepted answer and, if the plan says so, every decided
+    example, which is marked as labelled by people.
+    """
+    names = ("id", "label", "principle", "prompt")
+    accepted = [row for row in revised if not row["why"]]
+    rows = [{**{name: row.get(name, "") for name in names}, "completion": row["response"]} for row in accepted]
     if plan.stages.sft.examples:
         rows += [decided_row(clause, number) for clause in plan.clauses for number in range(len(clause.examples))]
     if not rows:
@@ -39,8 +42,10 @@ def decided_row(clause: Clause, number: int) -> Row:
     return {
         "id": f"{clause.principle}.{number + 1}",
         "label": "harmful" if declines else "benign",
+        "principle": clause.principle,
         "prompt": example.request,
         "completion": (first_sentence(example.right) or example.right) if declines else example.right,
+        "labelled_by": "people",
     }
 
 
@@ -84,10 +89,11 @@ def adapter(config: SFTConfig, lm: LanguageModel) -> peft.PeftConfig:
 
 
 def work(run: Run) -> Row:
-    """Write RUN/sft/adapter."""
+    """Write RUN/sft/adapter, and RUN/sft/rows.jsonl."""
     plan, config = run.plan, run.plan.stages.sft
     lm = load(plan.model, device=plan.device)
     rows = training_rows(plan, read_rows(run.of("revise", "rows.jsonl")))
+    finetune.note_rows(run, rows)
     trainer = SFTTrainer(
         model=lm.model,
         args=TrainerConfig(**finetune.trainer_settings(run, lm, config), completion_only_loss=True),

@@ -253,12 +253,14 @@ def _rate(row: Evaluation) -> float:
 
 
 def _data_card(card: dict[str, Any]) -> dict[str, Any]:
-    return {"label": words.STAGE_LABELS[card["stage"]], "kept": card["kept"], **_dropped(card)}
+    repeated = sum(row.get("repeated", 0) for row in card.get("rows", []))
+    return {"label": words.STAGE_LABELS[card["stage"]], "kept": card["kept"], "repeated": repeated, **_dropped(card)}
 
 
 def _data_rows(card: dict[str, Any]) -> list[dict[str, Any]]:
     """The rows of a stage by principle, label and source; none where a round ended before they were counted."""
-    return [{**row, "stage": words.STAGE_LABELS[card["stage"]], **_dropped(row)} for row in card.get("rows", [])]
+    stage = words.STAGE_LABELS[card["stage"]]
+    return [{"repeated": 0, **row, "stage": stage, **_dropped(row)} for row in card.get("rows", [])]
 
 
 def _dropped(row: dict[str, Any]) -> dict[str, Any]:

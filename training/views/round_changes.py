@@ -1,6 +1,6 @@
 """Two rounds beside each other: what their plans differ in, what they were made of, and what came out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -93,8 +93,9 @@ def _counts(card: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _data(older: Round, newer: Round) -> list[dict[str, Any]]:
-    """Kept rows by stage, principle, label and source, where the two differ."""
-    before, after = (_kept(round_) for round_ in (older, newer))
+    """Kept rows by stage, principle, label and source, where the two differ; of stages that were counted in both."""
+    counted = {card["stage"] for card in older.data_card} & {card["stage"] for card in newer.data_card}
+    before, after = (_kept(round_, counted) for round_ in (older, newer))
     return [
         {
             **dict(zip(("stage", "principle", "label", "source"), key, strict=True)),
@@ -107,10 +108,11 @@ def _data(older: Round, newer: Round) -> list[dict[str, Any]]:
     ]
 
 
-def _kept(round_: Round) -> dict[tuple[str, str, str, str], int]:
+def _kept(round_: Round, stages: Collection[str]) -> dict[tuple[str, str, str, str], int]:
     return {
         (card["stage"], row["principle"], row["label"], row["source"]): row["kept"]
         for card in round_.data_card
+        if card["stage"] in stages
         for row in card.get("rows", [])
     }
 
