@@ -42,4 +42,5 @@ urlpatterns = [
     path("models/<int:pk>/promote/", models.promote, name="model-promote"),
     path("models/<int:pk>/roll-back/", models.roll_back, name="model-roll-back"),
     path("models/<int:old>/to/<int:new>/", models.changes, name="model-changes"),
+    path("models/<int:old>/to/<int:new>/changes.md", models.change_log, name="model-change-log"),
 ]

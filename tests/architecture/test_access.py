@@ -213,6 +213,7 @@ ACCESS = {
     "training:model-promote": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
     "training:model-roll-back": Access(kwargs=("pk",), method="post", accepted=(404,), data={"note": "a"}),
     "training:model-changes": Access(kwargs=("old", "new"), accepted=(404,)),
+    "training:model-change-log": Access(kwargs=("old", "new"), accepted=(404,)),
 }
 # Another package's pages about a person's own account; what is behind the sign-in is up to it.
 FOREIGN = ("account_", "mfa_", "socialaccount_", "usersessions_")

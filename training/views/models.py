@@ -17,10 +17,12 @@ from constitution.models import User
 from constitution.people import PersonRequest
 from training import behaviour, promotion, promotion_policies, registry
 from training.behaviour import Change, Comparison
+from training.change_log import write as write_change_log
 from training.models import Arm, Checkpoint, Evaluation, LookState
 from training.promotion_records import Promotion
 from training.registry import FilesChanged
 from training.scheduling_records import DiskUse
+from training.tone import MUCH
 from training.views import corrected, report, words
 
 PAGE = 25
@@ -76,16 +78,33 @@ def detail(request: PersonRequest, pk: int) -> HttpResponse:
 @require_safe
 def changes(request: PersonRequest, old: int, new: int) -> HttpResponse:
     """What the newer one answers otherwise than the older one: from stored answers alone."""
-    older, newer = (_load(pk) for pk in (old, new))
-    found = behaviour.compare(older, newer)
-    titles = {**_titles(older), **_titles(newer)}
+    older, newer, found, titles = _compared(old, new)
     context = {
         "old": older,
         "new": newer,
         "comparison": found,
+        "causes": found.causes(),
+        "untouched": [found.untouched(change) for change, _, _ in CHANGES],
+        "tone": found.tone,
+        "much": MUCH,
         "groups": [_group(found, change, label, help_, titles) for change, label, help_ in CHANGES],
     }
     return render_page(request, "training/model_changes_page.html", context)
+
+
+@require_safe
+def change_log(request: PersonRequest, old: int, new: int) -> HttpResponse:  # noqa: ARG001
+    """The same as a file, for whoever runs the models."""
+    headers = {"Content-Disposition": f'attachment; filename="model-{old}-to-{new}.md"'}
+    text = write_change_log(*_compared(old, new))
+    return HttpResponse(text, content_type="text/markdown; charset=utf-8", headers=headers)
+
+
+def _compared(old: int, new: int) -> tuple[Checkpoint, Checkpoint, Comparison, dict[str, str]]:
+    if old == new:
+        raise Http404("A model answers nothing otherwise than itself.")
+    older, newer = (_load(pk) for pk in (old, new))
+    return older, newer, behaviour.compare(older, newer), {**_titles(older), **_titles(newer)}
 
 
 @require_POST
@@ -267,7 +286,12 @@ def _group(found: Comparison, change: Change, label: str, help_: str, titles: di
         "help": help_,
         "share": share,
         "principles": [
-            {"principle": principle, "title": titles.get(principle, ""), "rows": rows}
+            {
+                "principle": principle,
+                "title": titles.get(principle, ""),
+                "rows": rows,
+                "amendments": found.touching(principle),
+            }
             for principle, rows in found.by_principle(change).items()
         ],
     }
