@@ -266,9 +266,9 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   if (event.detail.requestConfig?.verb === "get" && target.contains(document.activeElement)
       && document.activeElement.matches(TYPING)) {
     event.detail.shouldSwap = false;
-    return;
   }
-  unfolded.clear();
+  // Several swaps may be under way at once: each adds what it must unfold again.
+  if (!event.detail.shouldSwap) return;
   for (const details of target.querySelectorAll("details[id][open]")) unfolded.add(details.id);
 });
 document.addEventListener("htmx:afterSettle", () => {
@@ -278,6 +278,19 @@ document.addEventListener("htmx:afterSettle", () => {
   }
   unfolded.clear();
 });
+
+// A log is followed while its end is in view; where somebody reads further up, it stays.
+for (const log of document.querySelectorAll("[data-follows]")) {
+  let isAtEnd = true;
+  const follow = () => {
+    if (isAtEnd) log.scrollTop = log.scrollHeight;
+  };
+  log.addEventListener("scroll", () => {
+    isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 8;
+  });
+  log.addEventListener("htmx:afterSwap", follow);
+  log.closest("details").addEventListener("toggle", follow);
+}
 
 // The next proposal is loaded ahead, but not while a vote can be undone: its page would show that, too, and too late.
 function preload() {

@@ -25,6 +25,7 @@ from django.db import OperationalError, connection
 from amendments.reserved import registered_entries
 from config import env
 from config.embedded.identity import LAUNCH
+from config.live import publish as announce
 from training import actions, artefacts, bands, judging, leases, outcomes, plans, progress, room
 from training.errors import StageFailed
 from training.models import Round
@@ -37,7 +38,8 @@ POLL_SECONDS = 0.5
 # A stage that is asked to stop first finishes its step.
 GRACE_SECONDS = 15
 MOST_TRIES = 8
-LOG_TAIL = 4000
+LOG_TAIL = 16_000
+LEFT_OUT = "[…]\n"
 # What these save on the way goes with the random state of a process, and is not shared.
 TRAINED = frozenset({"sft", "dpo"})
 SAVED = "checkpoints"
@@ -67,14 +69,21 @@ def folder_of(round_: Round) -> Path:
     return Path(settings.VAR) / "rounds" / str(round_.pk)
 
 
-def log_tail(round_: Round) -> str:
-    """The last words of the stages, for people."""
-    file = folder_of(round_) / "log.txt"
-    if not file.exists():
-        return ""
+def log_of(round_: Round, after: int = 0) -> tuple[str, int]:
+    """What the stages said behind `after` bytes, for people, and where what they say next will begin.
+
+    Of more than `LOG_TAIL` bytes the last ones.
+    """
+    file = folder_of(round_) / artefacts.LOG
+    size = file.stat().st_size if file.exists() else 0
+    if after >= size:
+        return "", after
+    start = max(after, size - LOG_TAIL)
     with file.open("rb") as stream:
-        stream.seek(max(0, file.stat().st_size - LOG_TAIL))
-        return stream.read().decode(errors="replace")
+        stream.seek(start)
+        content = stream.read(LOG_TAIL)
+    text = content.decode(errors="replace")
+    return (f"{LEFT_OUT}{text}" if start > after else text), start + len(content)
 
 
 def run(round_: Round, *, model: Callable[[], str], stop_asked: StopAsked) -> None:
@@ -107,12 +116,13 @@ def _run_stages(model: Callable[[], str], round_: Round, check: leases.Check) ->
     folder = _prepare(round_, model())
     for stage in STAGES:
         if not (folder / stage / "done.json").exists():
+            _, before = log_of(round_)
             code = _watch(round_, stage, check)
             artefacts.share(round_, folder)
             if code == EXIT_PAUSED:
                 actions.pause(round_=round_, pause=read_json(folder / "pause.json"))
                 return
-            _check_exit(round_, stage, code)
+            _check_exit(stage, code, said=log_of(round_, before)[0])
         # A stage that is done is not begun again, so what it saved to go on from is of use to nobody.
         shutil.rmtree(folder / stage / SAVED, ignore_errors=True)
     while progress.drain(round_, folder / "progress.jsonl"):
@@ -171,13 +181,13 @@ def roll_back(folder: Path, pause: Mapping[str, Any]) -> None:
     paused.unlink()
 
 
-def _check_exit(round_: Round, stage: str, code: int) -> None:
+def _check_exit(stage: str, code: int, *, said: str) -> None:
+    """Raise what a stage's exit status means; `said` is what it wrote into the log this time."""
     if code == 0:
         return
     if code == EXIT_STOPPED or code < 0:  # asked to stop, or killed: nothing is wrong with its work
         why = " The system does that to what takes too much memory." if code == -signal.SIGKILL else ""
         raise leases.Stopped(f"The stage {stage} was ended from outside, with status {code}.{why}")
-    said = log_tail(round_)
     if any(word in said for word in FULL_DISK_SAID):
         raise leases.Stopped(_full_disk())
     raise StageFailed(said or f"The stage {stage} ended with status {code}.")
@@ -193,9 +203,9 @@ def _full_disk() -> str:
 def _watch(round_: Round, stage: str, check: leases.Check) -> int:
     """Run one stage and take over what it tells; returns its exit status. Raises LeaseLost, with the stage ended."""
     folder = folder_of(round_)
-    with (folder / "log.txt").open("ab") as log_file:
+    with (folder / artefacts.LOG).open("ab") as log_file:
         process = _start(stage, folder, log_file)
-    asked, shared = False, time.monotonic()
+    asked, shared, told = False, time.monotonic(), 0
     try:
         while (code := _wait(process)) is None:
             try:
@@ -205,6 +215,7 @@ def _watch(round_: Round, stage: str, check: leases.Check) -> int:
                     process.terminate()
                 asked = True
             _drain(round_, folder / "progress.jsonl")
+            told = _tell_of_log(round_, told)
             if stage not in TRAINED and time.monotonic() - shared > SHARE_SECONDS:
                 _share(round_, folder)
                 shared = time.monotonic()
@@ -213,6 +224,7 @@ def _watch(round_: Round, stage: str, check: leases.Check) -> int:
         raise
     while progress.drain(round_, folder / "progress.jsonl"):
         pass
+    _tell_of_log(round_, told)
     return code
 
 
@@ -223,6 +235,22 @@ def _drain(round_: Round, file: Path) -> None:
     except OperationalError as error:
         log.warning("progress could not be written", round=round_.pk, error=str(error))
         connection.close()
+
+
+def _tell_of_log(round_: Round, told: int) -> int:
+    """Have open pages fetch what the log says beyond `told` bytes, now or later; returns up to where they were told.
+
+    A topic of its own: a stage that loads a model says no step, and one that trains nothing at most of its steps.
+    """
+    size = (folder_of(round_) / artefacts.LOG).stat().st_size
+    if size == told:
+        return told
+    try:
+        announce(f"round-log:{round_.pk}")
+    except OperationalError:
+        connection.close()
+        return told
+    return size
 
 
 def _share(round_: Round, folder: Path) -> None:

@@ -20,6 +20,7 @@ urlpatterns = [
     path("rounds/begin/", begin.begin, name="round-begin"),
     path("rounds/<int:pk>/", rounds.detail, name="round-detail"),
     path("rounds/<int:pk>/series/", rounds.series, name="round-series"),
+    path("rounds/<int:pk>/log/", rounds.log, name="round-log"),
     path("rounds/trends/", trends.show, name="round-trends"),
     path("rounds/compare/", round_changes.choose, name="round-choose"),
     path("rounds/<int:old>/to/<int:new>/", round_changes.show, name="round-changes"),

@@ -189,6 +189,7 @@ ACCESS = {
     "training:round-begin": Access(roles=(Role.OPERATOR,)),
     "training:round-detail": Access(kwargs=("pk",), accepted=(404,)),  # there is no round here
     "training:round-series": Access(kwargs=("pk",), accepted=(404,)),
+    "training:round-log": Access(kwargs=("pk",), accepted=(404,)),
     "training:round-trends": READ,
     "training:round-choose": Access(accepted=(302,)),
     "training:round-changes": Access(kwargs=("old", "new"), accepted=(404,)),

@@ -93,6 +93,51 @@ def test_round_is_begun_with_a_setting_of_its_own_and_ends_under_an_open_page(pa
     expect(other.locator("#round-record")).to_contain_text("Ended")
 
 
+SAY = """
+from config.live import publish
+from training import runner
+from training.models import Round
+round_ = Round.objects.get(pk={pk})
+with (runner.folder_of(round_) / "log.txt").open("a") as log:
+    log.write({text!r})
+runner._tell_of_log(round_, 0)
+publish(f"round-state:{{round_.pk}}")
+result = None
+"""
+
+
+@pytest.mark.timeout(120)
+def test_log_is_followed_at_its_end_and_stays_where_somebody_reads(
+    page: Page, system: System, rounds: list[int]
+) -> None:
+    def say(text: str) -> None:
+        system.python(SAY.format(pk=rounds[1], text=text))
+
+    def scrolled() -> tuple[float, float]:
+        top, left = log.evaluate("log => [log.scrollTop, log.scrollHeight - log.scrollTop - log.clientHeight]")
+        return top, left
+
+    say("".join(f"line {number}\n" for number in range(200)))
+    page.goto(f"/rounds/{rounds[1]}/")
+    expect(page.locator("#live-chip")).to_have_text("Live")
+    log = page.locator("#log pre")
+    page.get_by_text("Last lines of the log").press("Enter")
+    expect(log).to_contain_text("line 199")
+    wait_for(lambda: scrolled()[1] < 2, "the end of the log", seconds=5)
+    say("</pre><script>alert(1)</script> The newest line.\n")
+    expect(log).to_contain_text("</pre><script>alert(1)</script> The newest line.")
+    assert scrolled()[1] < 2
+    log.evaluate("log => { log.scrollTop = 300; }")
+    before = log.text_content() or ""
+    say("".join(f"further {number}\n" for number in range(20)))
+    expect(log).to_contain_text("further 19")
+    assert scrolled()[0] == 300
+    assert (log.text_content() or "") == before + "".join(f"further {number}\n" for number in range(20))
+    expect(page.locator("#log")).to_have_attribute("open", "")
+    desk.check_accessible(page)
+    desk.check_fits(page)
+
+
 @pytest.mark.timeout(240)
 def test_further_scenarios_are_read_under_an_open_page(page: Page, rounds: list[int]) -> None:
     button = page.get_by_role("button", name="Read further scenarios")

@@ -250,6 +250,19 @@ def test_full_disk_gives_the_round_back_and_says_what_to_do(
     ledger.verify()
 
 
+def test_disk_that_was_full_is_not_blamed_for_what_fails_later(
+    queued_round: Round, tiny_model: Path, fault: Path
+) -> None:
+    (fault / "disk").touch()
+    assert run_once(tiny_model).state == QUEUED
+    (fault / "disk").unlink()
+    (fault / "memory").touch()
+    round_ = run_once(tiny_model)
+    assert round_.state == FAILED
+    assert "disk is full" not in round_.error
+    assert "No space left" not in round_.error
+
+
 @pytest.fixture
 def small_disk(own_var: Path) -> Iterator[Callable[[Path], None]]:
     """Mount a disk of 64 KiB at a folder; calling it again, or the end of the test, takes it away."""

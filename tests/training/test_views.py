@@ -1,3 +1,4 @@
+import html
 import json
 import re
 
@@ -9,7 +10,7 @@ from django.urls import reverse
 
 from constitution.models import Role, User
 from tests.factories import make_user
-from training import actions, leases, progress
+from training import actions, leases, progress, runner
 from training.actions import Outcome
 from training.models import Arm, Checkpoint, Evaluation, JudgeCard, Round, Transcript
 from training.recipes.plan import STAGES
@@ -140,7 +141,7 @@ def outside(client: Client, round_: Round) -> str:
     """What of the page no live update replaces. The curves draw themselves anew (static/charts.js)."""
     rest = _without_chance(page(client, round_))
     rest, curves = re.subn(r'<section aria-labelledby="curves-title">.*?</section>', "", rest, flags=re.DOTALL)
-    names = re.findall(r'<\w+ id="([\w-]+)"[^>]* data-live-topic="round[^"]*" hx-get', rest)
+    names = re.findall(r'<\w+ id="([\w-]+)"[^>]* data-live-topic="round[^"]*" hx-get="/rounds/\d+/"', rest)
     assert (curves, names) == (1, ["round-status", "round-result", "round-record"])
     for name in names:
         part = _without_chance(page(client, round_, hx_request="true", hx_target=name)).strip()
@@ -295,3 +296,74 @@ def test_running_round_can_be_stopped_from_its_page(client: Client, claimed_roun
     claimed_round.refresh_from_db()
     assert claimed_round.state == ABORTED
     assert "Stop this round" not in page(client, claimed_round)
+
+
+# The log
+
+
+HOSTILE = '</pre><script>alert(1)</script> & <b>"bold"</b>\n'
+
+
+def say(round_: Round, text: str | bytes) -> None:
+    file = runner.folder_of(round_) / "log.txt"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("ab") as stream:
+        stream.write(text if isinstance(text, bytes) else text.encode())
+
+
+def more_of_log(client: Client, round_: Round, after: int | str) -> tuple[int, str]:
+    answer = client.get(reverse("training:round-log", args=[round_.pk]), {"after": after})
+    return answer.status_code, answer.content.decode()
+
+
+def where_it_goes_on(text: str) -> int:
+    found = re.search(r"log/\?after=(\d+)", text)
+    assert found is not None
+    return int(found[1])
+
+
+def test_log_goes_on_where_the_page_ended(client: Client, claimed_round: Round) -> None:
+    assert where_it_goes_on(page(client, claimed_round)) == 0
+    say(claimed_round, f"Loading é.\n{HOSTILE}")
+    text = page(client, claimed_round)
+    assert "Loading é.\n&lt;/pre&gt;&lt;script&gt;alert(1)&lt;/script&gt; &amp; &lt;b&gt;" in text
+    assert "<script>alert" not in text
+    end = where_it_goes_on(text)
+    assert more_of_log(client, claimed_round, end) == (204, "")
+    say(claimed_round, f"Step 2.\n{HOSTILE}")
+    status, part = more_of_log(client, claimed_round, end)
+    assert status == 200
+    assert part.startswith("Step 2.\n&lt;/pre&gt;&lt;script&gt;")
+    assert part.endswith("</span>"), "no line is put in between"
+    assert "Loading" not in part
+    assert "<script>" not in part
+    assert more_of_log(client, claimed_round, where_it_goes_on(part)) == (204, "")
+    everything = html.unescape(re.sub(r"<span .*?</span>", "", more_of_log(client, claimed_round, 0)[1]))
+    assert everything == f"Loading é.\n{HOSTILE}Step 2.\n{HOSTILE}"
+
+
+def test_log_tells_so_much_at_once_and_what_no_text_is_harms_nothing(client: Client, claimed_round: Round) -> None:
+    say(claimed_round, b"\xff\x00\xf0" + b"x" * runner.LOG_TAIL)
+    for after in (0, 1, -1, "x", ""):
+        status, part = more_of_log(client, claimed_round, after)
+        assert status == 200
+        assert part.count("x" * 100) > 0
+        assert len(part) < runner.LOG_TAIL + 400
+    assert more_of_log(client, claimed_round, 1)[1].startswith(runner.LEFT_OUT), "something was left out in between"
+    for after in (10**6, 10**17, 10**30):
+        assert more_of_log(client, claimed_round, after)[0] == (204 if after < 10**18 else 200)
+
+
+def test_log_of_no_round_is_not_found(client: Client, claimed_round: Round) -> None:
+    assert client.get(reverse("training:round-log", args=[claimed_round.pk + 1])).status_code == 404
+    assert client.post(reverse("training:round-log", args=[claimed_round.pk])).status_code == 405
+
+
+def test_pages_are_told_of_the_log_when_it_grew_alone(claimed_round: Round) -> None:
+    say(claimed_round, "One.\n")
+    with CaptureQueriesContext(connection) as first:
+        told = runner._tell_of_log(claimed_round, 0)
+    with CaptureQueriesContext(connection) as second:
+        assert runner._tell_of_log(claimed_round, told) == told == 5
+    assert [row["sql"] for row in first if f"round-log:{claimed_round.pk}" in row["sql"]]
+    assert len(second) == 0

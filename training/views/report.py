@@ -36,9 +36,15 @@ def context(round_: Round, viewer: User) -> dict[str, Any]:
         "responses": list(round_.transcripts.order_by("pk").values()),
         "data_card": [_data_card(card) for card in round_.data_card],
         "data_rows": [row for card in round_.data_card for row in _data_rows(card)],
-        "log_tail": runner.log_tail(round_),
+        "log": log(round_),
         "realised": realised.of_round(round_),
     }
+
+
+def log(round_: Round, after: int = 0) -> dict[str, Any]:
+    """What the log says behind `after` bytes, and where to go on from."""
+    text, end = runner.log_of(round_, after)
+    return {"text": text, "end": end}
 
 
 def curves(round_: Round) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
@@ -48,6 +48,16 @@ def detail(request: PersonRequest, pk: int) -> HttpResponse:
 @require_safe
 def series(request: HttpRequest, pk: int) -> JsonResponse:  # noqa: ARG001
     return JsonResponse({"curves": report.curves(_load(pk))})
+
+
+@require_safe
+def log(request: HttpRequest, pk: int) -> HttpResponse:
+    """What the log says behind `?after`, to be put at its end on an open page; 204 where there is nothing new."""
+    round_ = get_object_or_404(Round.objects.only("pk"), pk=pk)
+    found = report.log(round_, number_in(request.GET.get("after", "")) or 0)
+    if not found["text"]:
+        return HttpResponse(status=204)
+    return render(request, "training/round_page.html#round-log", {"round": {"pk": pk}, "log": found})
 
 
 @require_POST
