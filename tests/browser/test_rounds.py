@@ -21,6 +21,7 @@ with transaction.atomic():
     version = publish_second_version(User.objects.get(username="admin"))
     made = [make_model(version, looks=0, refusals=(True, flag, False)).round for flag in (True, False)]
     make_looks(made[0], {5: -0.1, 10: -0.4, 25: -0.7, 50: 0.6})
+    make_battery(made[0], 10)
     make_battery(made[0], 25)
     result = [round_.pk for round_ in made]
 """
