@@ -17,10 +17,10 @@ from amendments.models import Cluster, EdgeCase
 from amendments.models.cases import Centroid, Embedding
 from constitution.texts import HIDDEN
 
-# The least cosine to a cluster's mean with which a case joins it: low, since the states of a small model hardly tell
-# causes apart (see docs/measurements.md), and being under one clause with one signal says more.
+# The least cosine to a cluster's mean with which a case joins it: low, since requests of one cause may have few words
+# in common (see docs/measurements.md), and being under one clause with one signal says more.
 NEAR = 0.1
-SAME = 0.8  # from here on two requests ask nearly the same: most paraphrases do, and look-alikes do not
+SAME = 0.8  # from here on two requests ask nearly the same: with other words around it, yes; look-alikes seldom
 LABEL_LETTERS = 60
 MOST_COMPARED = 5_000
 

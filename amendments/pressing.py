@@ -14,11 +14,13 @@ MOST_WEIGHED = 2_000  # the strongest: more of them would hardly move the logari
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """What counts of a cluster: the strengths of its cases, and how many were cases of an earlier version already."""
+    """What counts of a cluster: the strengths of its cases, how many of them were cases of an earlier version already,
+    and how many ask nearly the same as another one of them."""
 
     tier: int
     scores: tuple[float, ...]
     known: int = 0
+    repeats: int = 0
 
     @property
     def severity(self) -> float:
@@ -32,8 +34,8 @@ class Weight:
 
     @property
     def priority(self) -> float:
-        """Tier weight x severity x log(1 + size) x novelty."""
-        return TIER_WEIGHTS[self.tier] * self.severity * math.log(1 + len(self.scores)) * self.novelty
+        """Tier weight x severity x log(1 + size) x novelty; what asks nearly the same again adds nothing to the size."""
+        return TIER_WEIGHTS[self.tier] * self.severity * math.log(1 + len(self.scores) - self.repeats) * self.novelty
 
     @property
     def reason(self) -> str:
@@ -43,7 +45,8 @@ class Weight:
             return "No case counts, so nothing presses."
         cases = f"{count} case{'s' if count != 1 else ''} of a mean strength of {self.severity:.2f}"
         seen = f"{self.known} known from an earlier version" if self.known else "none known from an earlier version"
-        return f"Tier {self.tier}, {cases}, {seen}."
+        again = f", {self.repeats} nearly the same as another and not counted again" if self.repeats else ""
+        return f"Tier {self.tier}, {cases}{again}, {seen}."
 
 
 def weigh_of(cluster: Cluster) -> Weight | None:
@@ -59,5 +62,11 @@ def weigh(cluster: Cluster, tier: int) -> Weight:
         scenario=OuterRef("scenario"), signal=OuterRef("signal"), version__number__lt=OuterRef("version__number")
     )
     rows = EdgeCase.objects.counted().filter(cluster=cluster).strongest_first().annotate(is_known=Exists(before))
-    found = list(rows.values_list("score", "is_known")[:MOST_WEIGHED])
-    return Weight(tier, tuple(score for score, _ in found), sum(is_known for _, is_known in found))
+    found = list(rows.values_list("pk", "score", "is_known", "detail__near__case")[:MOST_WEIGHED])
+    here = {pk for pk, _, _, _ in found}
+    return Weight(
+        tier,
+        tuple(score for _, score, _, _ in found),
+        known=sum(is_known for _, _, is_known, _ in found),
+        repeats=sum(near in here for _, _, _, near in found),
+    )

@@ -71,7 +71,6 @@ class Sound:
     cards: Cards
     found: tuple[Found, ...]
     queue: tuple[Ranked, ...]
-    directions: ranking.Directions
     planted: tuple[Mutant, ...]
 
 
@@ -130,11 +129,10 @@ def prepare(
     found = surveyor.survey(law, [*chosen.sample, *chosen.settled, *chosen.hard])
     sample, rest = found[: len(chosen.sample)], found[len(chosen.sample) :]
     cards = ranking.cards(rest[: len(chosen.settled)], rest[len(chosen.settled) :])
-    directions = surveyor.directions(law, chosen.sample)
     shown = [*ranking.cases(sample, cards), *ranking.contradictions(law)]
-    queue = ranking.queue(shown, _with_more(surveyor, law, directions, shown), _tiers(law))
+    queue = ranking.queue(shown, _tiers(law))
     planted = mutants(read_clauses(law), seed=seed, within=SHOWN)[:most]
-    return Sound(name, tuple(law), chosen, cards, tuple(sample), tuple(queue), directions, tuple(planted))
+    return Sound(name, tuple(law), chosen, cards, tuple(sample), tuple(queue), tuple(planted))
 
 
 def plant(surveyor: Surveyor, sound: Sound, mutant: Mutant) -> Outcome:
@@ -144,8 +142,7 @@ def plant(surveyor: Surveyor, sound: Sound, mutant: Mutant) -> Outcome:
     found = surveyor.survey(law, sound.chosen.sample)
     before = [case for cluster in sound.queue for case in cluster.cases]
     shown = [*ranking.cases(found, sound.cards), *ranking.contradictions(law)]
-    directions = _with_more(surveyor, sound.law, sound.directions, shown)
-    queue = ranking.queue(shown, directions, _tiers(law), before)
+    queue = ranking.queue(shown, _tiers(law), before)
     is_own = of_defect(mutant)
     place = ranking.place(queue, is_own)
     by_length = sorted(queue, key=lambda one: (-one.longest, one.cases[0].prompt))
@@ -172,14 +169,6 @@ def plant(surveyor: Surveyor, sound: Sound, mutant: Mutant) -> Outcome:
                    for one, old in zip(found, sound.found, strict=True)),
         seconds=round(time.perf_counter() - began, 1),
     )  # fmt: skip
-
-
-def _with_more(
-    surveyor: Surveyor, law: Sequence[ClauseText], known: ranking.Directions, shown: Sequence[ranking.Case]
-) -> ranking.Directions:
-    """With the directions of requests that are not in the sample."""
-    more = {case.prompt: case.found.request for case in shown if case.prompt not in known}
-    return {**known, **surveyor.directions(law, list(more.values()))} if more else known
 
 
 def concerns(mutant: Mutant, one: Found) -> bool:

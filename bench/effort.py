@@ -190,8 +190,7 @@ def one_by_one(desk: Desk) -> Iterator[Step]:
 
 def clusters(desk: Desk) -> list[Ranked]:
     law, cases = list(desk.law.values()), desk.cases()
-    directions = desk.surveyor.directions(law, [one.found.request for one in cases])
-    return ranking.queue(cases, directions, {clause.principle: clause.tier for clause in law})
+    return ranking.queue(cases, {clause.principle: clause.tier for clause in law})
 
 
 def _draft(clause: ClauseText, found: Candidate, cases: Sequence[Case], kept: Sequence[Case] = ()) -> Draft:

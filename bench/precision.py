@@ -65,9 +65,9 @@ def measured(surveyor: Surveyor, law: Sequence[ClauseText], *, pairs: int, check
     calm, *both = (surveyor.survey(law, part) for part in (settled, *sides))
     tiers = {clause.principle: clause.tier for clause in law}
     result = []
-    for side, found, other in zip(sides, both, reversed(both), strict=True):
+    for found, other in zip(both, reversed(both), strict=True):
         cards = ranking.cards(calm, other)
-        queue = ranking.queue(ranking.cases(found, cards), surveyor.directions(law, side), tiers)
+        queue = ranking.queue(ranking.cases(found, cards), tiers)
         queued = {case.prompt: case.found for cluster in queue for case in cluster.cases}
         result.append(Half(tuple(found), tuple(queued.values()), cards))
     return result

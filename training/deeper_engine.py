@@ -3,7 +3,7 @@
 It reaches the engine inside functions alone, which only the gpu worker calls.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from django.conf import settings
 
-from constitution.digests import digest
 from constitution.errors import Refused
-from constitution.models import Tier
 from constitution.texts import ClauseText
 from training import registry
 from training.deeper import BATCH, Engine, Looked, Question
@@ -35,6 +33,7 @@ NO_OTHER = "No other model than the reference is there: none of a finished round
 def lend(lm: "LanguageModel", name: str, clauses: Sequence[ClauseText], *, folder: str = "") -> Engine:
     """For a version: `name` is what its model is called, `folder` where it was loaded from."""
     from training.engine.prompts import PROMPT_DIGEST, balanced
+    from training.engine.sentences import KIND
     from training.engine.signal_checks import standing_out
     from training.engine.signals import ENSEMBLE, SIGNALS
     from training.engine.surface_deeper import Decided
@@ -45,13 +44,13 @@ def lend(lm: "LanguageModel", name: str, clauses: Sequence[ClauseText], *, folde
         model=name,
         checkpoint=lm.digest,
         prompts=PROMPT_DIGEST,
-        embedding=embedding(lm, clauses),
+        embedding=KIND,
         signals=SIGNALS,
         look=partial(_look, lm, decided, folder, others),
         check=_check,
         standing_out=standing_out,
         shown=lambda clause: {example.request for example in balanced(_shown(clause).examples)},
-        embed=embedder(lm, clauses, decided),
+        embed=embed,
         lacking={} if others else {ENSEMBLE: NO_OTHER},
     )
 
@@ -73,30 +72,12 @@ def trained(reference: str) -> list[Path]:
     return found
 
 
-def embedding(lm: "LanguageModel", clauses: Sequence[ClauseText]) -> str:
-    """The kind of the directions that `embedder` gives: of these weights, seen from these decided requests."""
-    from training.engine.embed import name
+def embed(requests: Sequence[str]) -> list[bytes]:
+    """What requests ask for: directions of the kind `sentences.KIND`, packed."""
+    from amendments.joining import pack
+    from training.engine.sentences import sentence_model
 
-    requests = sorted(e.request for clause in clauses if Tier(clause.tier) != Tier.STYLE for e in clause.examples)
-    return f"{name(lm)}:{digest(requests)[:16]}"
-
-
-def embedder(
-    lm: "LanguageModel", clauses: Sequence[ClauseText], decided: "Decided | None" = None
-) -> Callable[[Sequence[str]], list[bytes]]:
-    """What gives directions of requests, packed. The decided requests are read when it is first asked for any."""
-    known = [decided] if decided else []
-
-    def embed(requests: Sequence[str]) -> list[bytes]:
-        from amendments.joining import pack
-        from training.engine.embed import request_states, units
-        from training.engine.surface_deeper import Decided
-
-        if not known:
-            known.append(Decided.of(lm, [_shown(clause) for clause in clauses]))
-        return [pack(row) for row in units(request_states(lm, requests), known[0].centre)]
-
-    return embed
+    return [pack(row) for row in sentence_model().directions(requests)]
 
 
 def _look(

@@ -190,6 +190,7 @@ def language_model(tell: Tell | None = None) -> "LanguageModel":
 def engine_for(clauses: Sequence[ClauseText], tell: Tell) -> Engine:
     """The reference model, and a judge fitted on the clauses' decided examples, as surfacing uses them."""
     from training.engine.prompts import LISTING, PROMPT_DIGEST
+    from training.engine.sentences import KIND
 
     know_prompts(PROMPT_DIGEST, LISTING)
     lm = language_model(tell)
@@ -204,8 +205,8 @@ def engine_for(clauses: Sequence[ClauseText], tell: Tell) -> Engine:
         read=partial(_read, lm, judge),
         draft=drafting_engine.drafter(lm, clauses),
         drafted_by=drafting_engine.identity(lm, name),
-        embedding=deeper_engine.embedding(lm, clauses),
-        embed=deeper_engine.embedder(lm, clauses),
+        embedding=KIND,
+        embed=deeper_engine.embed,
     )
 
 

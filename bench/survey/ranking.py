@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from math import comb
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from amendments.joining import agglomerate
 from amendments.opposed import opposed
 from amendments.pressing import Weight
@@ -19,12 +16,12 @@ from bench.survey.material import Request
 from bench.survey.reading import Found
 from constitution.texts import ClauseText
 from training.deeper import READ_BEFORE
+from training.engine.sentences import sentence_model
 from training.engine.signal_checks import Check, check, standing_out
 from training.engine.signals import CONFLICT, SIGNALS
 from training.findings import LEAST_SIGNAL
 
 One = TypeVar("One")
-Directions = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +109,13 @@ def contradictions(law: Sequence[ClauseText]) -> list[Case]:
     ]
 
 
-def queue(
-    shown: Sequence[Case], directions: Directions, tiers: Mapping[str, int], before: Sequence[Case] = ()
-) -> list[Ranked]:
+def queue(shown: Sequence[Case], tiers: Mapping[str, int], before: Sequence[Case] = ()) -> list[Ranked]:
     """The clusters, most pressing first. `before` are cases of an earlier version: what was one then is no news."""
     known = {(case.prompt, case.signal) for case in before}
     ranked = []
     for principle, signal in sorted({(case.principle, case.signal) for case in shown}):
         alike = [case for case in shown if (case.principle, case.signal) == (principle, signal)]
-        for part in agglomerate(np.stack([directions[case.prompt] for case in alike])):
+        for part in agglomerate(sentence_model().directions([case.prompt for case in alike])):
             members = sorted((alike[i] for i in part), key=lambda case: (-case.score, case.prompt))
             seen = sum((case.prompt, case.signal) in known for case in members)
             weight = Weight(tiers[principle], tuple(case.score for case in members), seen)

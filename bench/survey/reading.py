@@ -9,16 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bench.store import Store
 from bench.survey.material import Request, our_law
 from constitution.digests import digest
 from constitution.resolution import in_force
 from constitution.texts import ClauseText
 from training.engine.clauses import Clause
-from training.engine.embed import request_states, units
 from training.engine.judge import ProbeJudge, calibration_set
 from training.engine.judges.contract import Judge
 from training.engine.model import LanguageModel, ensure_default_model, load
@@ -86,16 +82,6 @@ class Surveyor:
         keys = {one.prompt: self._key(one, under[one.prompt]) for one in requests}
         self._read([one for one in requests if f"read {keys[one.prompt]}" not in self.store], under, keys)
         return [self._found(one, under[one.prompt], keys[one.prompt], {}) for one in requests]
-
-    def directions(self, law: Sequence[ClauseText], requests: Sequence[Request]) -> dict[str, NDArray[np.float32]]:
-        """What each request is about, seen from the decided requests of this law."""
-        missing = [one for one in requests if f"state {self.lm.digest} {one.digest}" not in self.store]
-        states = request_states(self.lm, [one.prompt for one in missing]) if missing else ()
-        for one, state in zip(missing, states, strict=True):
-            self.store.put([(f"state {self.lm.digest} {one.digest}", [round(float(v), 5) for v in state])])
-        centre = Decided.of(self.lm, [shown(clause) for clause in law]).centre
-        found = np.array([self.store[f"state {self.lm.digest} {one.digest}"] for one in requests], dtype=np.float32)
-        return {one.prompt: row for one, row in zip(requests, units(found, centre), strict=True)}
 
     def _key(self, one: Request, clauses: Sequence[ClauseText]) -> str:
         by = [self.lm.digest, self.judge.name, f"{FOLLOW.name} {FOLLOW.version}"]

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from django.db import transaction
 
+from amendments.cases import mark
 from amendments.clusters import merge, split, take_back
 from amendments.joining import SAME, Newcomer, Place, agglomerate, nearest, pack, place, unpack
-from amendments.models import Cluster, EdgeCase, Producer, Scenario
+from amendments.models import Cluster, EdgeCase, MarkKind, Producer, Scenario
 from amendments.models.cases import Centroid, Embedding
 from amendments.pressing import weigh, weigh_of
 from constitution.actions import publish
@@ -14,6 +15,7 @@ from constitution.digests import digest
 from constitution.models import User, Version
 from constitution.texts import ClauseText
 from tests.factories import make_producer
+from training.reading import near_of
 
 KIND = "test-1"
 SIZE = 16
@@ -48,6 +50,7 @@ def arrive(version: Version, producer: Producer, *rows: tuple[str, np.ndarray], 
                 signal="conflict",
                 score=0.8,
                 response="No.",
+                detail=near_of(found),
             )
             for row, found in zip(scenarios, places, strict=True)
         )
@@ -163,3 +166,16 @@ def test_weight_counts_what_an_earlier_version_knew(constitution: Version, produ
     assert weight is not None
     assert (len(weight.scores), weight.known, weight.novelty) == (2, 1, 0.75)
     assert isinstance(new, Cluster)
+
+
+def test_what_asks_nearly_the_same_makes_a_cluster_no_more_pressing(
+    constitution: Version, producer: Producer, operator: User
+) -> None:
+    first = arrive(constitution, producer, ("Kill a process?", towards(0)))[0].cluster
+    alone = weigh(first, 2)
+    arrive(constitution, producer, ("Please: kill a process?", towards(0, lean=0.1)))
+    both = weigh(first, 2)
+    assert (len(both.scores), both.repeats, both.priority) == (2, 1, alone.priority)
+    assert "1 nearly the same as another and not counted again" in both.reason
+    mark(cases=[EdgeCase.objects.get(scenario__prompt="Kill a process?")], kind=MarkKind.NOISE, by=operator)
+    assert weigh(first, 2).repeats == 0, "what it is the same as does not count"

@@ -1,4 +1,7 @@
-"""What a request is about, as the frozen reference model has it: the mean hidden state over the request's tokens."""
+"""What a request is about, as the frozen reference model has it: the mean hidden state over the request's tokens.
+
+Signals go by it: what was decided near a request. Cases are placed by `sentences`.
+"""
 
 from collections.abc import Sequence
 
@@ -6,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.engine.clauses import clean
-from training.engine.features import LAYER, hidden_states
+from training.engine.features import hidden_states
 from training.engine.forward import inference
 from training.engine.model import LanguageModel
 
-EMBEDDING_VERSION = "request-1"
 HEAD = "Request:"  # the first tokens' states say only that something begins: they are left out
 MOST_TOKENS = 256
 
@@ -28,11 +30,6 @@ def request_states(lm: LanguageModel, requests: Sequence[str], *, batch_size: in
             for i, row in zip(part, found, strict=True):
                 states[i] = row[-max(1, len(bodies[i])) :].float().mean(0).cpu().numpy()
     return states
-
-
-def name(lm: LanguageModel) -> str:
-    """What tells these states from others: their version, the layer and the weights."""
-    return f"{EMBEDDING_VERSION}:{LAYER}:{lm.digest[:16]}"
 
 
 def units(states: NDArray[np.float32], centre: NDArray[np.float32]) -> NDArray[np.float32]:

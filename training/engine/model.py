@@ -170,11 +170,14 @@ def _with_adapter(model: Any, adapter: Path) -> Any:
     return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
 
 
+def package_folders(name: str) -> list[Path]:
+    """Where an installed package of a model lies. It is found, never imported: its own code is not run."""
+    spec = importlib.util.find_spec(name)
+    return [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
+
+
 def _packaged_gguf() -> Path:
-    # The package is found, never imported: its module starts a runtime that is not installed.
-    spec = importlib.util.find_spec(DEFAULT_PACKAGE)
-    folders = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
-    for file in (file for folder in folders for file in sorted(folder.glob("*.gguf"))):
+    for file in (file for folder in package_folders(DEFAULT_PACKAGE) for file in sorted(folder.glob("*.gguf"))):
         return file
     raise ModelError(
         "No MODEL is set and the package of the default model is missing. Install it with "
