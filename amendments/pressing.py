@@ -34,7 +34,7 @@ class Weight:
 
     @property
     def priority(self) -> float:
-        """Tier weight x severity x log(1 + size) x novelty; what asks nearly the same again adds nothing to the size."""
+        """Tier weight x severity x log(1 + size) x novelty; what asks nearly the same again is no size."""
         return TIER_WEIGHTS[self.tier] * self.severity * math.log(1 + len(self.scores) - self.repeats) * self.novelty
 
     @property

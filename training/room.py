@@ -4,6 +4,7 @@ import fcntl
 import os
 import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from django.conf import settings
 MEMORY = Path("/proc/meminfo")
 GROUP = Path("/sys/fs/cgroup")
 MIB = 2**20
+DRIVER_SECONDS = 10
 
 
 def host() -> str:
@@ -34,7 +36,7 @@ def lacking() -> str:
             f"Only {_size(memory)} of memory are free on {host()}; "
             f"{_size(settings.FREE_MEMORY_MB * MIB)} are needed to start. It starts by itself once there is room."
         )
-    return ""
+    return _lacking_on_gpu()
 
 
 def free_disk() -> int:
@@ -48,6 +50,25 @@ def free_memory(machine: Path = MEMORY, group: Path = GROUP) -> int | None:
     """
     found = [size for size in (_of_machine(machine), _of_group(group)) if size is not None]
     return min(found, default=None)
+
+
+def free_gpu_memory() -> int | None:
+    """Bytes free on the fullest of the GPUs that this process may use, as its driver says; None without one."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    driver = shutil.which("nvidia-smi")
+    if settings.ENGINE_DEVICE == "cpu" or visible == "" or driver is None:
+        return None
+    command = [
+        driver,
+        "--query-gpu=memory.free",
+        "--format=csv,noheader,nounits",
+        *(["--id", visible] if visible else []),
+    ]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=DRIVER_SECONDS).stdout
+        return min((int(line) * MIB for line in told.split()), default=None)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None  # a driver that does not answer is told of by the stage that needs it
 
 
 @contextmanager
@@ -64,6 +85,17 @@ def device() -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+def _lacking_on_gpu() -> str:
+    free = free_gpu_memory()
+    if free is None or free >= settings.FREE_GPU_MEMORY_MB * MIB:
+        return ""
+    return (
+        f"Only {_size(free)} of the GPU's memory are free on {host()}; "
+        f"{_size(settings.FREE_GPU_MEMORY_MB * MIB)} are needed to start. “nvidia-smi” lists what holds it. "
+        "It starts by itself once there is room."
+    )
 
 
 def _of_machine(file: Path) -> int | None:

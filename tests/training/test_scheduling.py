@@ -1,7 +1,9 @@
 """What runs first, what waits for room, how several changes share a round, and how long it still takes."""
 
+import os
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -110,6 +112,46 @@ def test_too_little_memory_is_said_in_words(settings: Settings) -> None:
     settings.FREE_DISK_MB, settings.FREE_MEMORY_MB = 0, 10**9
     assert "of memory are free" in room.lacking()
     settings.FREE_MEMORY_MB = 0
+    assert room.lacking() == ""
+
+
+@pytest.fixture
+def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Callable[[str], Path]:
+    """Puts a driver's program in the way that says this much; returns where it writes what it was asked."""
+    settings.FREE_DISK_MB = settings.FREE_MEMORY_MB = 0
+    settings.ENGINE_DEVICE = "auto"
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+    def says(script: str) -> Path:
+        program = tmp_path / "nvidia-smi"
+        program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n{script}\n')
+        program.chmod(0o755)
+        return tmp_path / "asked"
+
+    return says
+
+
+def test_too_little_memory_of_a_gpu_is_said_in_words(
+    driver: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.FREE_GPU_MEMORY_MB = 4000
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,2")
+    asked = driver("printf '70000\\n3000\\n'")
+    assert room.lacking().startswith("Only 3.1 GB of the GPU's memory are free")
+    assert "--id 1,2" in asked.read_text(), "only those that it may use"
+    settings.FREE_GPU_MEMORY_MB = 1000
+    assert room.lacking() == ""
+    settings.FREE_GPU_MEMORY_MB, settings.ENGINE_DEVICE = 10**6, "cpu"
+    assert room.lacking() == "", "who computes on the processor needs none"
+
+
+@pytest.mark.parametrize("script", ["exit 9", "echo no devices were found", "echo"])
+def test_gpu_driver_that_says_nothing_of_use_hinders_nothing(
+    driver: Callable[[str], Path], settings: Settings, script: str
+) -> None:
+    settings.FREE_GPU_MEMORY_MB = 10**6
+    driver(script)
     assert room.lacking() == ""
 
 
