@@ -1,6 +1,6 @@
 """A small server of our own that speaks as much of OpenAI's protocol as a served judge needs, over real HTTP.
 
-`transformers serve` could not stand in: it refuses requests for log-probabilities.
+`transformers serve` could not stand in: it gives no log-probabilities.
 """
 
 import json

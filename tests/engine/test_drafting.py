@@ -126,10 +126,22 @@ def test_server_without_schemas_is_asked_without_one(lm: LanguageModel, clause: 
     assert len(served.asked) == 2
 
 
+def test_server_that_ignores_the_schema_may_talk_around_the_object(lm: LanguageModel, clause: Clause) -> None:
+    talk = "Here it is:\n```json\n{}\n```\nAnd {{more}}.".format(json.dumps({"sentence": GOOD}))
+    with serving(lm) as served:
+        served.answer = says(talk)
+        found = ServedWriter(Server(served.url, "m")).write(clause, CASES, [], 1, 0)
+    assert [one.sentence for one in found] == [GOOD]
+
+
 @pytest.mark.parametrize(
     "content",
     [
         "Requests are answered.",
+        "{" * 5_000,
+        '{"sentence": ' + "[" * 200_000,
+        '[{"sentence": 5}, {"sentence": "It helps."}]',
+        '{"sentence"',
         '{"sentence": ""}',
         '{"sentence": 5}',
         json.dumps({"sentence": "<script>alert(1)</script>"}),

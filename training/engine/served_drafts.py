@@ -1,14 +1,16 @@
 """Drafting by a served model: the same contract as `drafting.few_shot`, with answers in the form of a JSON schema.
 
-A server that cannot hold a model to a schema says so with its status; it is then asked without one. What it answers is
+A server that cannot hold a model to a schema says so with its status, and is then asked without one, or does not say so
+(`transformers serve`). What it answers is
 untrusted either way: read into one known shape, and put through the same sieve as what the small model writes.
 """
 
+import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from training.engine import prompts
 from training.engine.clauses import Clause
@@ -82,6 +84,16 @@ class ServedWriter:
                     raise
                 content = self.server.complete(body)
             said = _Completion.model_validate_json(content).choices[0].message.content
-            return _Answer.model_validate_json(said.strip()).sentence
-        except (ServerFault, ValidationError):
+            return _Answer.model_validate(_first_object(said)).sentence
+        except (ServerFault, ValueError):
             return ""
+
+
+def _first_object(said: str) -> object:
+    """The first JSON object of a text; ValueError where there is none. A server that holds its model to no schema, and
+    does not say so, lets it talk around the object."""
+    try:
+        found: object = json.JSONDecoder().raw_decode(said, said.index("{"))[0]
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    return found
