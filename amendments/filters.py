@@ -263,7 +263,7 @@ class QueueFilter(FilterSet):  # type: ignore[misc]
 
     def assigned_to(self, rows: AmendmentQuerySet, _name: str, value: str) -> AmendmentQuerySet:
         if value == "nobody":
-            return rows.filter(assignee=None)
+            return rows.filter(Q(assignee=None) | Q(assignee__is_active=False))
         return rows.filter(assignee=self.viewer if value == "me" else _person(value))
 
     def waiting(self, rows: AmendmentQuerySet, _name: str, value: int) -> AmendmentQuerySet:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from amendments import board, policies, states
 from amendments.models import Amendment, BoardVerdict, BoardVote
 from amendments.scores import without_score
-from amendments.views.words import BOARD_REASONS, CHANGE_REASONS, DEFER_REASONS, REASONS
+from amendments.views.words import BOARD_REASONS, CHANGE_REASONS, DEFER_REASONS, REASONS, assignee_label
 from amendments.visibility import visible_board_votes
 from config.http import number_in
 from constitution.diffs import Segment, redline
@@ -194,7 +194,7 @@ def _assigning(amendment: Amendment, viewer: User, refusals: dict[str, str]) -> 
     )
     people = sorted(reviewers, key=lambda person: (person.pk != viewer.pk, str(person).casefold())) if may else []
     return {
-        "to": amendment.assignee,
+        "to": {"pk": amendment.assignee_id, "name": assignee_label(amendment)},
         "may": may,
         "people": [{"pk": person.pk, "name": str(person), "is_you": person.pk == viewer.pk} for person in people],
     }

@@ -22,7 +22,7 @@ from amendments.views.panels import Attempt, decision
 from amendments.views.previews import section
 from amendments.views.surroundings import beside, overlaps, precedents
 from amendments.views.trail import Trail
-from amendments.views.words import KNOWN_CLOSED, STATE_LABELS, kind_label, known_words
+from amendments.views.words import KNOWN_CLOSED, STATE_LABELS, assignee_label, kind_label, known_words
 from amendments.visibility import Seen, consolidating_since, visible_reviews
 from config.http import render_page
 from constitution.diffs import Change, changes, redline
@@ -124,7 +124,7 @@ class Standing:
             "rationale": scores.without_score(amendment.rationale) if self.is_score_hidden else amendment.rationale,
             "created_at": amendment.created_at,
             "base_number": amendment.base.number,
-            "assignee": str(amendment.assignee or ""),
+            "assignee": assignee_label(amendment),
             "deferred_until": amendment.deferred_until if policies.is_deferred(amendment) else None,
             "duplicate_of": amendment.duplicate_of_id,
             "changed_beside": self.changed_beside(),

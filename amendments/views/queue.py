@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from amendments.bulk import MOST
 from amendments.filters import BoundedCount, QueueFilter, bounded_counts
 from amendments.models import Amendment, AmendmentQuerySet, EdgeCase, SavedView
-from amendments.views.words import STATE_LABELS, kind_label, proposer_label
+from amendments.views.words import STATE_LABELS, assignee_label, kind_label, proposer_label
 from config.http import is_fragment, number_in, render_page
 from constitution.models import Role, User, VersionClause
 from constitution.people import PersonRequest
@@ -199,7 +199,7 @@ def row(amendment: Amendment, viewer: User) -> dict[str, Any]:
         "decided_at": amendment.decided_at,
         "decided_by": str(amendment.decided_by or ""),
         "version_number": amendment.version.number if amendment.version else None,
-        "assignee": str(amendment.assignee or ""),
+        "assignee": assignee_label(amendment),
         "is_before_board": amendment.referred_at is not None and amendment.is_undecided,
         "deferred_until": deferred if deferred and deferred > timezone.now() and amendment.is_undecided else None,
         "hand": hand(amendment, viewer),

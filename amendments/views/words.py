@@ -82,6 +82,14 @@ def proposer_label(amendment: Amendment) -> str:
     return str(amendment.proposer)
 
 
+def assignee_label(amendment: Amendment) -> str:
+    """Who has it, and that they cannot act on it where their account is closed; empty where nobody has it."""
+    person = amendment.assignee
+    if person is None:
+        return ""
+    return str(person) if person.is_active else f"{person}, whose account is closed"
+
+
 def score_words(case: EdgeCase) -> str:
     """The signal's strength as a sentence."""
     if case.author_id:

@@ -13,6 +13,7 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 
 from amendments import actions, claims, saved, states
 from amendments.models import Amendment, Cluster, Review, SavedView, Verdict
+from constitution import people
 from constitution.errors import Refused
 from constitution.models import User, Version
 from tests.amendments.conftest import Propose
@@ -98,6 +99,18 @@ def test_assigned_to_me_to_somebody_to_nobody(
     assert ask(assignee="me") == ask(assignee="@ada") == [mine.pk]
     assert ask(assignee="@grace") == [theirs.pk]
     assert ask(assignee="nobody") == [free.pk]
+
+
+def test_who_left_holds_nothing_up(
+    client: Client, ask: Ask, file_proposal: Propose, reviewer: User, other_reviewer: User, operator: User
+) -> None:
+    row = file_proposal()
+    actions.assign(amendment=row, by=reviewer, to=other_reviewer)
+    people.close(person=other_reviewer, by=operator)
+    assert ask(assignee="nobody") == [row.pk]
+    client.force_login(reviewer)
+    for address in ("/", f"/proposals/{row.pk}/"):
+        assert "grace, whose account is closed" in client.get(address).content.decode()
 
 
 def test_older_than_some_days(ask: Ask, file_proposal: Propose) -> None:
