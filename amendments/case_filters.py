@@ -9,6 +9,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from amendments.models import CaseMark, EdgeCase, EdgeCaseQuerySet, Label, MarkKind, Producer, Signal
 from amendments.models.cases import left_out
+from config.http import number_in
 from constitution.models import User, Version
 
 PAGE = 25
@@ -73,7 +74,8 @@ def page_of(rows: EdgeCaseQuerySet, *, order: str, after: str, size: int = PAGE)
     if order == "strongest":
         rows = _below(rows, after).strongest_first()
     else:
-        rows = rows.filter(pk__lt=int(after)) if _is_key(after) else rows
+        pk = number_in(after)
+        rows = rows.filter(pk__lt=pk) if pk else rows
         rows = rows.order_by("-pk")
     found = list(rows[: size + 1])
     shown = found[:size]
@@ -100,15 +102,12 @@ def few_or_many(rows: EdgeCaseQuerySet) -> tuple[EdgeCaseQuerySet, int, bool]:
 
 
 def _below(rows: EdgeCaseQuerySet, after: str) -> EdgeCaseQuerySet:
-    score, _, pk = after.rpartition("~")
+    score, _, raw = after.rpartition("~")
     try:
         place = float(score)
     except ValueError:
         return rows
-    if not _is_key(pk) or not 0 <= place <= 1:
+    pk = number_in(raw)
+    if not pk or not 0 <= place <= 1:
         return rows
-    return rows.filter(score__lte=place).exclude(Q(score=place) & Q(pk__gte=int(pk)))
-
-
-def _is_key(raw: str) -> bool:
-    return raw.isascii() and raw.isdecimal() and len(raw) < 19
+    return rows.filter(score__lte=place).exclude(Q(score=place) & Q(pk__gte=pk))

@@ -1,6 +1,6 @@
 """What all views share: the lowest layer."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -12,6 +12,11 @@ from django_htmx.middleware import HtmxDetails
 def number_in(raw: str, *, digits: int = 18) -> int | None:
     """The number that somebody wrote into an address or a field; None where it is none, or none that could be."""
     return int(raw) if raw.isascii() and raw.isdecimal() and len(raw) <= digits else None
+
+
+def numbers_in(raw: Iterable[str]) -> list[int]:
+    """The numbers among them."""
+    return [number for one in raw if (number := number_in(one)) is not None]
 
 
 def is_fragment(request: HttpRequest) -> bool:

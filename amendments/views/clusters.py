@@ -12,7 +12,7 @@ from amendments import cases, clusters, pressing
 from amendments.case_filters import count_of, page_of
 from amendments.models import Cluster, ClusterMove, MoveKind, Signal
 from amendments.views.edge_cases import case_row, is_in_force, proposals_from, with_marks
-from config.http import number_in, render_page
+from config.http import number_in, numbers_in, render_page
 from constitution.errors import Refused
 from constitution.people import PersonRequest
 
@@ -29,8 +29,7 @@ def detail(request: PersonRequest, cluster: int) -> HttpResponse:
 def merge(request: PersonRequest, cluster: int) -> HttpResponse:
     found = _load(cluster)
     other = request.POST.get("into", "").strip().removeprefix("#")
-    is_key = other.isascii() and other.isdecimal() and len(other) < 19
-    target = Cluster.objects.filter(pk=int(other)).first() if is_key else None
+    target = Cluster.objects.filter(pk=number_in(other) or 0).first()
 
     def act() -> ClusterMove:
         if target is None:
@@ -43,7 +42,7 @@ def merge(request: PersonRequest, cluster: int) -> HttpResponse:
 @require_POST
 def split(request: PersonRequest, cluster: int) -> HttpResponse:
     found = _load(cluster)
-    keys = [int(key) for key in request.POST.getlist("case") if key.isascii() and key.isdecimal() and len(key) < 19]
+    keys = numbers_in(request.POST.getlist("case"))
     label = request.POST.get("label", "")
     return _do(request, found, lambda: clusters.split(cluster=found, cases=keys, label=label, by=request.user))
 
@@ -51,8 +50,7 @@ def split(request: PersonRequest, cluster: int) -> HttpResponse:
 @require_POST
 def take_back(request: PersonRequest, cluster: int) -> HttpResponse:
     found = _load(cluster)
-    raw = request.POST.get("move", "")
-    pk = int(raw) if raw.isascii() and raw.isdecimal() and len(raw) < 19 else 0
+    pk = number_in(request.POST.get("move", "")) or 0
     moves = ClusterMove.objects.select_related("source", "target")
 
     def act() -> ClusterMove:

@@ -17,7 +17,7 @@ from amendments.views.panels import Attempt
 from amendments.views.proposal import load, page
 from amendments.views.trail import Trail
 from amendments.views.words import BOARD_REASONS, CHANGE_REASONS, DEFER_REASONS, REASONS, in_words
-from config.http import is_fragment
+from config.http import is_fragment, number_in
 from constitution.errors import Refused
 from constitution.models import User
 from constitution.people import PersonRequest
@@ -226,7 +226,7 @@ def _attempt(request: PersonRequest, action: str) -> Attempt:
 def _person(pk: str) -> User | None:
     if not pk:
         return None
-    person = User.objects.filter(pk=int(pk)).first() if pk.isdecimal() and len(pk) < 10 else None
+    person = User.objects.filter(pk=number_in(pk) or 0).first()
     if person is None:
         raise Refused("There is no such person. Choose somebody from the list.")
     return person

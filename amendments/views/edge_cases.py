@@ -24,7 +24,7 @@ from amendments.models import (
 )
 from amendments.models.cases import ENOUGH
 from amendments.views.words import STATE_LABELS, score_words
-from config.http import render_page
+from config.http import number_in, numbers_in, render_page
 from constitution.errors import NotAllowed, Refused
 from constitution.models import User, Version, VersionClause
 from constitution.people import PersonRequest
@@ -57,7 +57,7 @@ def mark(request: PersonRequest, case: int) -> HttpResponse:
 @require_POST
 def mark_many(request: PersonRequest) -> HttpResponse:
     query = QueryDict(request.POST.get("query", "")[:2000])
-    keys = [int(key) for key in request.POST.getlist("case") if key.isascii() and key.isdecimal() and len(key) < 19]
+    keys = numbers_in(request.POST.getlist("case"))
     try:
         count = _mark(request, list(EdgeCase.objects.filter(pk__in=keys).order_by("pk")))
     except Refused as refused:
@@ -200,8 +200,7 @@ def _mark(request: PersonRequest, chosen: list[EdgeCase]) -> int:
     if said.get("kind") not in MarkKind.values:
         raise Refused("Say what you hold of it.")
     other = said.get("duplicate_of", "").strip().removeprefix("#")
-    is_key = other.isascii() and other.isdecimal() and len(other) < 19
-    duplicate_of = EdgeCase.objects.filter(pk=int(other)).first() if is_key else None
+    duplicate_of = EdgeCase.objects.filter(pk=number_in(other) or 0).first()
     if other and said["kind"] == MarkKind.DUPLICATE and duplicate_of is None:
         raise Refused(f"There is no edge case {other[:20]}.")
     return cases.mark(

@@ -23,9 +23,8 @@ def show(request: PersonRequest) -> HttpResponse:
     """Whose turn it is first: what waits for the person, then what they should know, newest first."""
     waiting = notices.waiting(request.user)
     news = waiting.exclude(kind=NoticeKind.TURN)
-    after = request.GET.get("after", "")
-    if after.isdecimal() and len(after) < 19:
-        news = news.filter(pk__lt=int(after))
+    if after := number_in(request.GET.get("after", "")):
+        news = news.filter(pk__lt=after)
     found = list(news[: PAGE + 1])
     shown = found[:PAGE]
     context = {

@@ -13,6 +13,7 @@ from amendments.models import Amendment
 from amendments.views import chosen
 from amendments.views.queue import displayed, filters_of, row
 from amendments.views.words import REASONS, in_words
+from config.http import number_in
 from constitution.errors import Refused
 from constitution.models import Role, User
 from constitution.people import PersonRequest
@@ -61,9 +62,9 @@ def _read(values: Sequence[str]) -> list[Item]:
     """Items as a checkbox carries them, `7:digest`, each once; what is none is left out."""
     found = {}
     for value in values:
-        pk, _, digest = value.partition(":")
-        if pk.isdecimal() and len(pk) <= 18:
-            found[int(pk)] = Item(int(pk), digest)
+        raw, _, digest = value.partition(":")
+        if pk := number_in(raw):
+            found[pk] = Item(pk, digest)
     return list(found.values())
 
 

@@ -13,6 +13,7 @@ from amendments.case_filters import count_of
 from amendments.models import Amendment, Cluster
 from amendments.operations import read_operations
 from amendments.views.proposal import load
+from config.http import number_in
 from constitution.diffs import Segment, redline
 from constitution.errors import Refused
 from constitution.models import Clause, Version
@@ -64,10 +65,8 @@ def _clause(principle: str) -> tuple[Version, ClauseText]:
 
 def _cluster(request: PersonRequest) -> Cluster | None:
     """The edge cases that the proposal is to rest on, where the address or the form names some that there are."""
-    raw = (request.POST or request.GET).get("cluster", "")
-    if not (raw.isascii() and raw.isdecimal() and len(raw) < 19):
-        return None
-    found = Cluster.objects.select_related("merged_into").filter(pk=int(raw)).first()
+    pk = number_in((request.POST or request.GET).get("cluster", "")) or 0
+    found = Cluster.objects.select_related("merged_into").filter(pk=pk).first()
     return found.present if found else None
 
 
